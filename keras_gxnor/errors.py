@@ -1,0 +1,72 @@
+"""The errors keras_gxnor raises on purpose.
+
+Every message says what was wrong, what was expected and what was received,
+names the layer (or node) where there is one, and ends with the remedy. Each
+class is also the built-in a caller would have expected, so `except ValueError`
+keeps working.
+"""
+
+
+class GXNORError(Exception):
+    """Base class of every error raised on purpose by keras_gxnor."""
+
+
+class InvalidArgumentError(GXNORError, ValueError):
+    """An argument has the wrong value, shape, dtype or range."""
+
+
+class UnsupportedLayerError(GXNORError, ValueError):
+    """A Keras layer (or its place in the model) has no exact integer form."""
+
+
+class GraphError(GXNORError, ValueError):
+    """A `Graph` is malformed: shapes, ranges or accumulator bounds do not hold."""
+
+
+class UnsupportedGraphError(GXNORError, ValueError):
+    """A sound `Graph` holds something that one back end cannot express exactly."""
+
+
+class VerificationError(GXNORError, RuntimeError):
+    """A generated artifact does not compute what the graph says."""
+
+
+class ArtifactError(GXNORError, OSError):
+    """An artifact could not be written; nothing was left half-written."""
+
+
+class ToolError(GXNORError, RuntimeError):
+    """An outside tool (compiler, interpreter, emulator) failed."""
+
+
+class MissingExtraError(GXNORError, ImportError):
+    """An optional dependency is not installed; the message holds the pip command."""
+
+
+def import_extra(module: str, extra: str):
+    """Imports `module`, or says in one line how to install it.
+
+    Args:
+        module: Dotted module name, e.g. `"unicorn"`.
+        extra: The extra of keras_gxnor that brings it, e.g. `"mcu"`.
+
+    Returns:
+        The imported module.
+
+    Raises:
+        MissingExtraError: if the module is not installed.
+
+    Example:
+
+    >>> import_extra("json", "export").dumps([1])
+    '[1]'
+    """
+    import importlib
+
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise MissingExtraError(
+            f"`{module}` is not installed (or cannot be imported: {error}). "
+            f'Install it with: pip install "keras_gxnor[{extra}]"'
+        ) from error

@@ -1,0 +1,153 @@
+"""The living definition: what every graph operation computes, in integer NumPy.
+
+Keras, TFLite, TFLite Micro and C are implementations under test; when one of
+them differs from this page, it is wrong.
+"""
+
+import numpy as np
+
+from keras_gxnor import graph as g
+from keras_gxnor.errors import InvalidArgumentError
+
+
+def run(graph: g.Graph, x, trace: bool = False):
+    """Runs a graph on a batch of input codes.
+
+    Args:
+        graph: The `Graph`.
+        x: Integer array of shape (batch, *input shape), the codes q that the
+            device feeds, in the range of the graph's input dtype.
+        trace: Whether to return every node's output.
+
+    Returns:
+        The output (float32 logits of shape (batch, classes)), a tuple of them if
+        the graph has several outputs, or with `trace=True` a dict {node name:
+        array} of all nodes in order.
+
+    Raises:
+        InvalidArgumentError: if `x` has another shape, dtype or range.
+
+    Example:
+
+    >>> node = g.Node("in", g.Input((2,), g.InputSpec("int8", 1.0, 0)))
+    >>> dense = g.Node("dense", g.Dense(np.array([[1], [-1]], np.int8)), (0,))
+    >>> run(g.Graph((node, dense), (1,)), np.array([[5, 3]]))
+    array([[2]], dtype=int32)
+    """
+    graph.check()
+    codes = check_codes(graph, x)
+    values = []
+    for node in graph.nodes:
+        sources = [values[i] for i in node.inputs] if node.inputs else [codes]
+        values.append(_OPS[type(node.op)](node.op, *sources))
+    if trace:
+        return {node.name: value for node, value in zip(graph.nodes, values)}
+    outputs = tuple(values[i] for i in graph.outputs)
+    return outputs[0] if len(outputs) == 1 else outputs
+
+
+def check_codes(graph: g.Graph, x) -> np.ndarray:
+    """Returns `x` in the graph's input dtype, or says what is wrong with it.
+
+    Raises:
+        InvalidArgumentError: if shape, dtype or range do not fit the graph's input.
+    """
+    shape, spec = graph.input.shape, graph.input.spec
+    array = np.asarray(x)
+    if array.dtype.kind not in "iu":
+        raise InvalidArgumentError(
+            f"`x` must hold the integer codes the device feeds ({spec.dtype}), not the "
+            f"scaled floats Keras sees. Received: {array.dtype}"
+        )
+    if array.shape[1:] != shape or array.ndim != len(shape) + 1:
+        raise InvalidArgumentError(
+            f"`x` must have shape (batch, {', '.join(map(str, shape))}). Received: {array.shape}"
+        )
+    limits = np.iinfo(spec.dtype)
+    if array.size and (array.min() < limits.min or array.max() > limits.max):
+        raise InvalidArgumentError(
+            f"`x` must lie in {limits.min}..{limits.max} ({spec.dtype}). "
+            f"Received: {array.min()}..{array.max()}"
+        )
+    return array.astype(spec.dtype)
+
+
+def _input(op, q):
+    return q.astype(np.int32) - np.int32(op.spec.zero_point)
+
+
+def _dense(op, x):
+    return x @ op.kernel.astype(np.int32)
+
+
+def _windows(x, size, strides, dilation, padding, fill):
+    """Yields (i, j, the pixels under kernel place i, j), each (batch, rows, cols, channels)."""
+    spans = [
+        g.window_output(x.shape[1 + a], size[a], strides[a], dilation[a], padding) for a in (0, 1)
+    ]
+    pads = []
+    for a, (count, before) in enumerate(spans):
+        reach = (count - 1) * strides[a] + (size[a] - 1) * dilation[a] + 1
+        pads.append((before, max(reach - before - x.shape[1 + a], 0)))
+    padded = np.pad(x, [(0, 0), *pads, (0, 0)], constant_values=fill)
+    for i in range(size[0]):
+        for j in range(size[1]):
+            places = tuple(
+                slice(k * dilation[a], k * dilation[a] + strides[a] * spans[a][0], strides[a])
+                for a, k in enumerate((i, j))
+            )
+            window = padded[:, places[0], places[1]]
+            yield i, j, window[:, : spans[0][0], : spans[1][0]]
+
+
+def _conv2d(op, x):
+    groups = np.split(op.kernel.astype(np.int32), op.groups, axis=3)
+    channels = op.kernel.shape[2]
+    total = 0
+    for i, j, pixels in _windows(
+        x, op.kernel.shape[:2], op.strides, op.dilation, op.padding, fill=0
+    ):
+        sums = [
+            pixels[..., n * channels : (n + 1) * channels] @ kernel[i, j]
+            for n, kernel in enumerate(groups)
+        ]
+        total = total + np.concatenate(sums, axis=-1)
+    return total
+
+
+def _maxpool2d(op, x):
+    lowest = np.iinfo(x.dtype).min
+    best = np.array(lowest, x.dtype)
+    for _, _, pixels in _windows(x, op.pool_size, op.strides, (1, 1), op.padding, fill=lowest):
+        best = np.maximum(best, pixels)
+    return best
+
+
+def _threshold(op, acc):
+    s = np.where(op.flipped, -acc, acc)
+    reached = sum((s >= op.thresholds[:, k]).astype(np.int32) for k in range(op.thresholds.shape[1]))
+    return op.space.codes().astype(np.int32)[reached]
+
+
+def _sign(op, x):
+    return x * op.signs.astype(np.int32)
+
+
+def _flatten(op, x):
+    return x.reshape(len(x), -1)
+
+
+def _affine(op, x):
+    return x.astype(np.float32) * op.scale + op.offset
+
+
+_OPS = {
+    g.Input: _input,
+    g.Dense: _dense,
+    g.Conv2D: _conv2d,
+    g.MaxPool2D: _maxpool2d,
+    g.Threshold: _threshold,
+    g.Sign: _sign,
+    g.Flatten: _flatten,
+    g.Affine: _affine,
+}

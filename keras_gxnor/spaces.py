@@ -1,0 +1,139 @@
+"""Discrete spaces Z_N: the numbers that weights and activations may take.
+
+Z_N = { n / 2^(N-1) - 1 : n = 0 .. 2^N }, spread over [-H, H] (Deng et al.
+2018, section 2.1). N = 0 is binary {-1, 1}, N = 1 ternary {-1, 0, 1}. A state
+is stored as an int8 *code* k; its value is k * scale.
+"""
+
+import dataclasses
+import math
+
+import numpy as np
+
+from keras_gxnor.errors import InvalidArgumentError
+
+_NAMES = {"binary": 0, "ternary": 1, **{f"z{n}": n for n in range(8)}}
+MAX_ORDER = 7  # 2^(N-1) = 64: the largest code range that int8 holds symmetrically
+
+
+@dataclasses.dataclass(frozen=True)
+class DiscreteSpace:
+    """The discrete space Z_N on [-H, H].
+
+    Args:
+        order: Integer N in 0..7. 0 is binary, 1 ternary, N has 2^N + 1 states.
+        half_range: Positive finite float H, the largest value.
+
+    Raises:
+        InvalidArgumentError: if either is out of range.
+
+    Example:
+
+    >>> DiscreteSpace(2).values()
+    array([-1. , -0.5,  0. ,  0.5,  1. ], dtype=float32)
+    """
+
+    order: int = 1
+    half_range: float = 1.0
+
+    def __post_init__(self):
+        if isinstance(self.order, bool) or self.order not in range(MAX_ORDER + 1):
+            raise InvalidArgumentError(
+                f"`order` must be an integer in 0..{MAX_ORDER}. Received: order={self.order!r}"
+            )
+        if not (math.isfinite(self.half_range) and self.half_range > 0):
+            raise InvalidArgumentError(
+                "`half_range` must be a positive finite number. "
+                f"Received: half_range={self.half_range!r}"
+            )
+        object.__setattr__(self, "half_range", float(self.half_range))
+
+    @property
+    def max_code(self) -> int:
+        """The largest code: 2^(N-1), and 1 for binary."""
+        return 1 << max(self.order - 1, 0)
+
+    @property
+    def code_step(self) -> int:
+        """Distance of neighbouring codes: 1, and 2 for binary."""
+        return 2 if self.order == 0 else 1
+
+    @property
+    def scale(self) -> float:
+        """Value of one code unit: value = code * scale."""
+        return self.half_range / self.max_code
+
+    @property
+    def step(self) -> float:
+        """dz, the distance of neighbouring values."""
+        return self.scale * self.code_step
+
+    @property
+    def num_states(self) -> int:
+        """Number of states: 2^N + 1, and 2 for binary."""
+        return len(self.codes())
+
+    def codes(self) -> np.ndarray:
+        """All codes, ascending, int8 of shape (num_states,)."""
+        return np.arange(-self.max_code, self.max_code + 1, self.code_step, dtype=np.int8)
+
+    def values(self) -> np.ndarray:
+        """All values, ascending, float32 of shape (num_states,)."""
+        return self.codes().astype(np.float32) * np.float32(self.scale)
+
+    def contains(self, codes) -> bool:
+        """Whether every element of `codes` (any shape or dtype) is a code of the space."""
+        array = np.asarray(codes)
+        if array.dtype.kind not in "biuf":
+            return False
+        return bool(np.isin(array, self.codes()).all())
+
+    def check_codes(self, codes, what: str) -> np.ndarray:
+        """Returns `codes` as int8, or raises an error that names `what`.
+
+        Raises:
+            InvalidArgumentError: if a value is not a code of the space.
+        """
+        array = np.asarray(codes)
+        if not self.contains(array):
+            odd = array[~np.isin(array, self.codes())] if array.dtype.kind in "biuf" else array
+            raise InvalidArgumentError(
+                f"{what} must hold only codes of the {serialize(self)} space "
+                f"({self.codes().min()}..{self.codes().max()} in steps of {self.code_step}). "
+                f"Received: {odd.size} other value(s), the first {odd.flat[0]!r}"
+            )
+        return array.astype(np.int8)
+
+
+def get(identifier) -> DiscreteSpace:
+    """Returns the space that `identifier` names.
+
+    Args:
+        identifier: A `DiscreteSpace`, `"binary"`, `"ternary"`, `"z0"`..`"z7"`,
+            or a dict with `order` and `half_range`.
+
+    Raises:
+        InvalidArgumentError: if it names no space.
+
+    Example:
+
+    >>> get("ternary").num_states
+    3
+    """
+    if isinstance(identifier, DiscreteSpace):
+        return identifier
+    if isinstance(identifier, str) and identifier in _NAMES:
+        return DiscreteSpace(_NAMES[identifier])
+    if isinstance(identifier, dict) and set(identifier) <= {"order", "half_range"}:
+        return DiscreteSpace(**identifier)
+    raise InvalidArgumentError(
+        f"A discrete space must be one of {sorted(_NAMES)}, a DiscreteSpace, or a dict "
+        f"with `order` and `half_range`. Received: {identifier!r}"
+    )
+
+
+def serialize(space: DiscreteSpace):
+    """The name of a space, or a dict when its half range is not 1; inverse of `get`."""
+    if space.half_range == 1.0:
+        return {0: "binary", 1: "ternary"}.get(space.order, f"z{space.order}")
+    return {"order": space.order, "half_range": space.half_range}
