@@ -1,4 +1,8 @@
-"""Train networks whose weights and activations are ternary; ship them exactly."""
+"""Train networks whose weights and activations are ternary; ship them exactly.
+
+Importing this package registers its layers, quantizers and optimizer with Keras, so
+that a saved `.keras` file loads with only `import keras_gxnor` before it.
+"""
 
 import pathlib
 
@@ -7,3 +11,30 @@ import pathlib
 _root = pathlib.Path(__file__).resolve().parent.parent
 if (_root / "converters" / "artifact.py").is_file():
     __path__.append(str(_root))
+
+from keras_gxnor import errors, increments, quantizers, spaces  # noqa: E402
+from keras_gxnor.graph import Graph, InputSpec  # noqa: E402
+from keras_gxnor.increments import AdamIncrement, MomentumIncrement  # noqa: E402
+from keras_gxnor.layers import DiscreteActivation, GXNORConv2D, GXNORDense  # noqa: E402
+from keras_gxnor.optimizers import DSTOptimizer  # noqa: E402
+from keras_gxnor.quantizers import MultiStep  # noqa: E402
+from keras_gxnor.spaces import DiscreteSpace  # noqa: E402
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AdamIncrement",
+    "DSTOptimizer",
+    "DiscreteActivation",
+    "DiscreteSpace",
+    "GXNORConv2D",
+    "GXNORDense",
+    "Graph",
+    "InputSpec",
+    "MomentumIncrement",
+    "MultiStep",
+    "errors",
+    "increments",
+    "quantizers",
+    "spaces",
+]

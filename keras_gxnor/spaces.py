@@ -105,6 +105,11 @@ class DiscreteSpace:
         return array.astype(np.int8)
 
 
+def names() -> tuple[str, ...]:
+    """The strings that `get` understands."""
+    return tuple(_NAMES)
+
+
 def get(identifier) -> DiscreteSpace:
     """Returns the space that `identifier` names.
 

@@ -1,0 +1,143 @@
+"""Increment rules: from a gradient to the real increment that DST turns into jumps.
+
+A rule is what an ordinary optimizer would add to a float weight, less the learning
+rate. It keeps its own slots, chosen by memory: see `slot_bytes` of each.
+"""
+
+import keras
+import tensorflow as tf
+
+from keras_gxnor.errors import InvalidArgumentError
+
+_TINY = 1e-12  # keeps 0 / 0 out; gradients that matter are far above
+
+
+@keras.saving.register_keras_serializable(package="keras_gxnor")
+class AdamIncrement:
+    """The paper's rule: u = m_hat / (sqrt(v_hat) + epsilon), Adam's step (Deng et al. 2018).
+
+    Two float32 slots: 8 bytes a weight beside the code.
+
+    Args:
+        beta_1: Decay of the first moment, in [0, 1).
+        beta_2: Decay of the second moment, in [0, 1).
+        epsilon: Positive float.
+    """
+
+    def __init__(self, beta_1=0.9, beta_2=0.999, epsilon=1e-7):
+        self.beta_1 = _fraction(beta_1, "beta_1")
+        self.beta_2 = _fraction(beta_2, "beta_2")
+        self.epsilon = float(epsilon)
+
+    def slots(self, shape):
+        """[(name, shape, dtype)] for a kernel of `shape`."""
+        return [("first_moment", shape, "float32"), ("second_moment", shape, "float32")]
+
+    def __call__(self, gradient, slots, step, bits):
+        """Returns (increment, new slot values); `step` counts from 0, `bits` draws uint32."""
+        first = self.beta_1 * slots[0] + (1 - self.beta_1) * gradient
+        second = self.beta_2 * slots[1] + (1 - self.beta_2) * tf.square(gradient)
+        count = tf.cast(step + 1, tf.float32)
+        first_hat = first / (1 - tf.pow(self.beta_1, count))
+        second_hat = second / (1 - tf.pow(self.beta_2, count))
+        return first_hat / (tf.sqrt(second_hat) + self.epsilon), [first, second]
+
+    def get_config(self):
+        """Arguments that rebuild this rule."""
+        return {"beta_1": self.beta_1, "beta_2": self.beta_2, "epsilon": self.epsilon}
+
+    @classmethod
+    def from_config(cls, config):
+        """Inverse of `get_config`."""
+        return cls(**config)
+
+
+@keras.saving.register_keras_serializable(package="keras_gxnor")
+class MomentumIncrement:
+    """Momentum over the gradient's RMS: u = m_hat / rms(g), m <- momentum m + (1 - momentum) g.
+
+    m_hat = m / (1 - momentum^t) as in Adam; rms(g) is over the whole kernel, this step. One
+    slot. As int8 (with one float32 scale an output channel and stochastic rounding,
+    which keeps the average right) it costs about 1 byte a weight beside the code; as
+    float32 it costs 4.
+
+    Args:
+        momentum: Decay of the moment, in [0, 1).
+        dtype: `"int8"` or `"float32"`, how the slot is kept.
+    """
+
+    def __init__(self, momentum=0.99, dtype="int8"):
+        self.momentum = _fraction(momentum, "momentum")
+        if dtype not in ("int8", "float32"):
+            raise InvalidArgumentError(
+                f'`dtype` must be "int8" or "float32". Received: dtype={dtype!r}'
+            )
+        self.dtype = dtype
+
+    def slots(self, shape):
+        """[(name, shape, dtype)] for a kernel of `shape`."""
+        if self.dtype == "float32":
+            return [("moment", shape, "float32")]
+        return [("moment", shape, "int8"), ("moment_scale", shape[-1:], "float32")]
+
+    def __call__(self, gradient, slots, step, bits):
+        """Returns (increment, new slot values); `step` counts from 0, `bits` draws uint32."""
+        moment = tf.cast(slots[0], tf.float32)
+        if self.dtype == "int8":
+            moment *= slots[1]
+        moment = self.momentum * moment + (1 - self.momentum) * gradient
+        weight = 1 - tf.pow(self.momentum, tf.cast(step + 1, tf.float32))
+        size = tf.sqrt(tf.reduce_mean(tf.square(gradient))) + _TINY
+        increment = moment / (weight * size)
+        if self.dtype == "float32":
+            return increment, [moment]
+        axes = list(range(moment.shape.rank - 1))
+        scale = tf.reduce_max(tf.abs(moment), axes) / 127 + _TINY
+        uniform = tf.cast(tf.bitwise.right_shift(bits(), tf.constant(8, tf.uint32)), tf.float32)
+        stored = tf.floor(moment / scale + uniform * 2.0**-24)
+        stored = tf.cast(tf.clip_by_value(stored, -127, 127), tf.int8)
+        return increment, [stored, scale]
+
+    def get_config(self):
+        """Arguments that rebuild this rule."""
+        return {"momentum": self.momentum, "dtype": self.dtype}
+
+    @classmethod
+    def from_config(cls, config):
+        """Inverse of `get_config`."""
+        return cls(**config)
+
+
+_RULES = {"adam": AdamIncrement, "momentum": MomentumIncrement}
+
+
+def get(identifier):
+    """Returns the increment rule that `identifier` names.
+
+    Args:
+        identifier: A rule, `"adam"`, `"momentum"`, or a serialized rule.
+
+    Raises:
+        InvalidArgumentError: if it names no rule.
+
+    Example:
+
+    >>> get("momentum").get_config()
+    {'momentum': 0.99, 'dtype': 'int8'}
+    """
+    if isinstance(identifier, tuple(_RULES.values())):
+        return identifier
+    if isinstance(identifier, str) and identifier in _RULES:
+        return _RULES[identifier]()
+    if isinstance(identifier, dict):
+        return get(keras.saving.deserialize_keras_object(identifier))
+    raise InvalidArgumentError(
+        f"An increment rule must be one of {sorted(_RULES)}, an AdamIncrement or a "
+        f"MomentumIncrement. Received: {identifier!r}"
+    )
+
+
+def _fraction(value, what):
+    if not 0 <= value < 1:
+        raise InvalidArgumentError(f"`{what}` must be in [0, 1). Received: {what}={value!r}")
+    return float(value)

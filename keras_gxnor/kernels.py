@@ -1,0 +1,152 @@
+"""Discrete kernels: int8 variables that the gradient tape can see.
+
+TensorFlow differentiates float tensors only, so a kernel is read through a
+custom gradient that takes the variable's resource handle: the forward pass
+casts the codes, the backward pass hands the float gradient through. It then
+arrives at the optimizer for the int8 variable itself; no float copy of the
+kernel lives between steps.
+"""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_gxnor.errors import InvalidArgumentError
+from keras_gxnor.spaces import DiscreteSpace
+
+
+class DiscreteVariable(keras.Variable):
+    """An int8 Keras variable that holds codes of a discrete space, and nothing else.
+
+    Args:
+        space: The `DiscreteSpace` of the codes.
+        initializer: Callable (shape, dtype) -> int8 codes.
+        shape: Shape tuple.
+        name: Name of the variable.
+    """
+
+    def __init__(self, space: DiscreteSpace, initializer, shape, name="kernel"):
+        self.space = space
+        super().__init__(
+            initializer=initializer, shape=shape, dtype="int8", autocast=False, name=name
+        )
+        self.constraint = _refuse_update
+
+    def assign(self, value):
+        """Assigns codes.
+
+        Keras would cast anything else to int8 by truncation (0.7 becomes 0, 300 wraps
+        to 44), which is never what was meant.
+
+        Raises:
+            InvalidArgumentError: if a value is not a code of the space, or a symbolic
+                tensor (whose values cannot be seen here) is not int8.
+        """
+        what = f"`{self.path}`"
+        if tf.is_tensor(value) and not hasattr(value, "numpy"):
+            if value.dtype != tf.int8:
+                raise InvalidArgumentError(
+                    f"{what} holds int8 codes. Received: a {value.dtype.name} tensor"
+                )
+            return super().assign(value)
+        return super().assign(self.space.check_codes(value, what))
+
+
+def _refuse_update(variable):
+    """The Keras constraint of every discrete variable: what a plain optimizer runs into.
+
+    Keras applies constraints to the variables that its own optimizers update. Without
+    this, SGD would cast the learning rate to the integer 0 and silently train nothing.
+    `DSTOptimizer` updates the TensorFlow variable itself, which has no constraint.
+    """
+    raise InvalidArgumentError(
+        f"`{variable.path}` is a discrete int8 kernel, which an ordinary optimizer cannot "
+        "train. Compile the model with optimizer=keras_gxnor.DSTOptimizer(); it trains the "
+        "float variables with any Keras optimizer: DSTOptimizer(optimizer=keras.optimizers.SGD())."
+    )
+
+
+def read(variable: DiscreteVariable, dtype="float32"):
+    """Reads a discrete kernel as values, with a gradient.
+
+    Args:
+        variable: A `DiscreteVariable` of any shape.
+        dtype: Floating dtype of the result.
+
+    Returns:
+        Tensor of the variable's shape: code * space.scale. The gradient with respect to
+        the variable is the upstream gradient (per value, not per code) as float32.
+
+    Example:
+
+    >>> v = DiscreteVariable(DiscreteSpace(1), lambda shape, dtype: tf.ones(shape, dtype), (2,))
+    >>> with tf.GradientTape() as tape:
+    ...     y = tf.reduce_sum(read(v) * [3.0, 4.0])
+    >>> tape.gradient(y, v.value).numpy()
+    array([3., 4.], dtype=float32)
+    """
+    dtype = tf.as_dtype(dtype)
+    scale = variable.space.scale
+
+    def values(codes):
+        cast = tf.cast(codes, dtype)
+        return cast if scale == 1.0 else cast * tf.cast(scale, dtype)
+
+    @tf.custom_gradient
+    def through_handle(handle):
+        codes = tf.raw_ops.ReadVariableOp(resource=handle, dtype=tf.int8)
+        return values(codes), lambda upstream: tf.cast(upstream, tf.float32)
+
+    value = variable.value
+    if not hasattr(value, "handle") or tf.distribute.in_cross_replica_context() and _mirrored(value):
+        return values(value)  # a plain tensor, or no single handle: nothing to differentiate
+    value.value()  # marks the variable as accessed; without it the tape never watches it
+    return through_handle(value.handle)
+
+
+def _mirrored(value) -> bool:
+    return isinstance(value, tf.distribute.DistributedValues)
+
+
+def initial_codes(initializer, space: DiscreteSpace):
+    """Turns a Keras initializer into one that draws codes.
+
+    If every value drawn already is a value of the space (`"ones"`, a constant, an
+    array of trits), it is taken as it is. Otherwise the draw is cut into levels
+    `4 mean|w| / (2K + 1)` apart, with K = 2^(N-1): for a uniform draw all states come
+    out equally likely (for ternary: thirds), for other draws the shape of the
+    distribution is kept and its scale is not, since codes have none.
+
+    Args:
+        initializer: Callable (shape, dtype) -> float array.
+        space: The `DiscreteSpace`.
+
+    Returns:
+        Callable (shape, dtype) -> int8 tensor of codes.
+    """
+
+    def draw(shape, dtype=None):
+        drawn = initializer(shape, dtype="float32")
+        return tf.numpy_function(lambda w: nearest_codes(w, space), [drawn], tf.int8) if (
+            not hasattr(drawn, "numpy")
+        ) else tf.constant(nearest_codes(drawn.numpy(), space), shape=shape)
+
+    return draw
+
+
+def nearest_codes(values: np.ndarray, space: DiscreteSpace) -> np.ndarray:
+    """Codes (int8) for float `values` of any shape, by the rule of `initial_codes`.
+
+    Raises:
+        InvalidArgumentError: if a value is not finite.
+    """
+    values = np.asarray(values, np.float32)
+    if not np.isfinite(values).all():
+        raise InvalidArgumentError("A kernel initializer must draw finite numbers. Received: NaN/inf")
+    scaled = values / np.float32(space.scale)
+    if space.contains(scaled):
+        return scaled.astype(np.int8)
+    if space.order == 0:
+        return np.where(values >= 0, 1, -1).astype(np.int8)
+    level = 4 * np.abs(values).mean(dtype=np.float64) / (2 * space.max_code + 1)
+    return np.clip(np.rint(values / level), -space.max_code, space.max_code).astype(np.int8)

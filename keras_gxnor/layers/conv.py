@@ -1,0 +1,120 @@
+"""GXNORConv2D: `keras.layers.Conv2D` with a discrete kernel."""
+
+import keras
+
+from keras_gxnor.errors import InvalidArgumentError
+from keras_gxnor.layers.base import DiscreteKernel
+
+
+@keras.saving.register_keras_serializable(package="keras_gxnor")
+class GXNORConv2D(DiscreteKernel, keras.layers.Conv2D):
+    """2D convolution whose kernel is ternary, stored as int8 codes.
+
+    As `keras.layers.Conv2D`, with every weight in {-1, 0, 1} (or another discrete
+    space). The kernel is one int8 trainable variable; there is no float copy between
+    steps. It must be trained with `keras_gxnor.DSTOptimizer`. Training is not faster
+    than with a float kernel: the convolution runs on a float read of the codes.
+
+    Args:
+        filters: Positive integer, the number of filters.
+        kernel_size: Integer or pair, (height, width) of the window.
+        strides: Integer or pair.
+        padding: `"valid"` or `"same"`.
+        data_format: `"channels_last"` or `"channels_first"`; None for Keras' setting.
+        dilation_rate: Integer or pair.
+        groups: Positive integer; channels and filters must be divisible by it.
+        activation: Activation function; also a `DiscreteActivation`, a quantizer, or
+            the name of a space such as `"ternary"`.
+        use_bias: Whether the layer uses a (float) bias. Redundant before a
+            BatchNormalization.
+        kernel_initializer: Any Keras initializer; its draw is turned into codes
+            (`keras_gxnor.kernels.initial_codes`).
+        bias_initializer: Initializer for the bias.
+        kernel_regularizer: Regularizer of the float read of the kernel.
+        bias_regularizer: Regularizer of the bias.
+        activity_regularizer: Regularizer of the output.
+        kernel_constraint: Refused: the space is the constraint.
+        bias_constraint: Constraint of the bias.
+        kernel_space: `"ternary"`, `"binary"`, `"z2"`..`"z7"` or a `DiscreteSpace`.
+        **kwargs: As for `keras.layers.Layer`.
+
+    Input shape:
+        (batch, height, width, channels), or channels first.
+
+    Output shape:
+        (batch, new_height, new_width, filters), or channels first.
+
+    Exports to: TFLite, TFLite Micro and C, for ternary and binary kernels and
+    `data_format="channels_last"`.
+
+    Example:
+
+    >>> layer = GXNORConv2D(4, 3, padding="same")
+    >>> layer(keras.ops.ones((1, 8, 8, 2))).shape
+    TensorShape([1, 8, 8, 4])
+    """
+
+    def __init__(
+        self,
+        filters,
+        kernel_size,
+        strides=(1, 1),
+        padding="valid",
+        data_format=None,
+        dilation_rate=(1, 1),
+        groups=1,
+        activation=None,
+        use_bias=True,
+        kernel_initializer="glorot_uniform",
+        bias_initializer="zeros",
+        kernel_regularizer=None,
+        bias_regularizer=None,
+        activity_regularizer=None,
+        kernel_constraint=None,
+        bias_constraint=None,
+        kernel_space="ternary",
+        **kwargs,
+    ):
+        super().__init__(
+            filters,
+            kernel_size,
+            strides=strides,
+            padding=padding,
+            data_format=data_format,
+            dilation_rate=dilation_rate,
+            groups=groups,
+            activation=activation,
+            use_bias=use_bias,
+            kernel_initializer=kernel_initializer,
+            bias_initializer=bias_initializer,
+            kernel_regularizer=kernel_regularizer,
+            bias_regularizer=bias_regularizer,
+            activity_regularizer=activity_regularizer,
+            kernel_constraint=kernel_constraint,
+            bias_constraint=bias_constraint,
+            kernel_space=kernel_space,
+            **kwargs,
+        )
+
+    def build(self, input_shape):
+        """Creates the kernel (height, width, channels / groups, filters) and the bias (filters,)."""
+        axis = -1 if self.data_format == "channels_last" else 1
+        channels = input_shape[axis]
+        if channels is None or channels % self.groups:
+            raise InvalidArgumentError(
+                f"Layer `{self.name}`: the number of input channels must be known and divisible "
+                f"by groups={self.groups}. Received: input_shape={tuple(input_shape)}"
+            )
+        self.compute_output_shape(input_shape)  # Keras' own check that the window fits
+        self._kernel = self.make_kernel((*self.kernel_size, channels // self.groups, self.filters))
+        self.bias = self.make_bias(self.filters)
+        self.input_spec = keras.layers.InputSpec(min_ndim=4, axes={axis: channels})
+        self.built = True
+
+    def call(self, inputs):
+        """Returns activation(conv(inputs, kernel) + bias)."""
+        x = self.convolution_op(inputs, self.read_kernel())
+        if self.bias is not None:
+            shape = (1, 1, 1, -1) if self.data_format == "channels_last" else (1, -1, 1, 1)
+            x = keras.ops.add(x, keras.ops.reshape(self.bias, shape))
+        return x if self.activation is None else self.activation(x)

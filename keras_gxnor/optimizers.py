@@ -1,0 +1,256 @@
+"""DSTOptimizer: discrete kernels by state transition, everything else by a Keras optimizer."""
+
+import random
+
+import keras
+import tensorflow as tf
+
+from keras_gxnor import increments, transitions
+from keras_gxnor.errors import InvalidArgumentError
+from keras_gxnor.kernels import DiscreteVariable
+
+_FLOAT_RATE = 0.1  # of the default Adam, relative to the rate of the discrete kernels
+_STREAMS = 2  # random streams a kernel: 0 for the transition, 1 for the rule's rounding
+
+
+@keras.saving.register_keras_serializable(package="keras_gxnor")
+class DSTOptimizer(keras.optimizers.Optimizer):
+    """Trains discrete kernels by discrete state transition (Deng et al. 2018, section 2.3).
+
+    For every discrete kernel the increment rule turns the gradient into an increment,
+    and `keras_gxnor.transitions.transition` into random jumps between states; no float
+    copy of a kernel is kept. All other variables go to an ordinary Keras optimizer.
+
+    Let the learning rate decay to about 0 by the end, e.g. with
+    `keras.optimizers.schedules.CosineDecay(0.1, steps)`: jumps at a constant rate are noise
+    that costs points of accuracy.
+
+    Args:
+        learning_rate: Float or `LearningRateSchedule` for the discrete kernels, in units
+            of their values.
+        rule: Increment rule: `"momentum"` (int8 momentum over the gradient's RMS, 2 bytes
+            a weight in all), `"adam"` (the paper's, 9 bytes a weight), an
+            `AdamIncrement` or a `MomentumIncrement`.
+        m: The paper's nonlinear factor (3), or None for unbiased rounding.
+        optimizer: Keras optimizer, or its name, for all float variables. None: Adam at a
+            tenth of `learning_rate`, whatever schedule or callback sets that. An optimizer
+            of your own keeps its own rate.
+        seed: Integer; with equal gradients one seed gives one network. None draws one
+            from Python's `random`, which `keras.utils.set_random_seed` seeds.
+        clipnorm, clipvalue, global_clipnorm: As in Keras, on the gradients of the discrete
+            kernels; the float variables have those of `optimizer`.
+        loss_scale_factor, gradient_accumulation_steps: As in Keras, for all variables.
+        name: Name of the optimizer.
+
+    The paper's setting is `DSTOptimizer(1e-2, rule="adam", m=3.0)`.
+
+    Example:
+
+    >>> model = keras.Sequential([keras.Input((4,)), GXNORDense(2)])
+    >>> model.compile(DSTOptimizer(0.1, seed=1), "mse")
+    """
+
+    def __init__(
+        self,
+        learning_rate=0.1,
+        rule="momentum",
+        m=3.0,
+        optimizer=None,
+        seed=None,
+        clipnorm=None,
+        clipvalue=None,
+        global_clipnorm=None,
+        loss_scale_factor=None,
+        gradient_accumulation_steps=None,
+        name="dst",
+        **kwargs,
+    ):
+        _refuse(kwargs)
+        if m is not None and not 0 < m < float("inf"):
+            raise InvalidArgumentError(f"`m` must be positive or None. Received: m={m!r}")
+        super().__init__(
+            learning_rate=learning_rate,
+            clipnorm=clipnorm,
+            clipvalue=clipvalue,
+            global_clipnorm=global_clipnorm,
+            gradient_accumulation_steps=gradient_accumulation_steps,
+            name=name,
+        )
+        self.rule = increments.get(rule)
+        self.m = None if m is None else float(m)
+        self.seed = random.randrange(2**31) if seed is None else int(seed)
+        self.optimizer = self._float_optimizer(optimizer)
+        self.loss_scale_factor = loss_scale_factor
+
+    def _float_optimizer(self, optimizer):
+        self._follows = optimizer is None
+        if self._follows:
+            optimizer = keras.optimizers.Adam(lambda: _FLOAT_RATE * self.learning_rate)
+        optimizer = keras.optimizers.get(optimizer)
+        if isinstance(optimizer, (DSTOptimizer, keras.optimizers.LossScaleOptimizer)):
+            raise InvalidArgumentError(
+                "`optimizer` must be a plain Keras optimizer for the float variables; scale the "
+                f"loss outside of DSTOptimizer. Received: {type(optimizer).__name__}"
+            )
+        if self.gradient_accumulation_steps:
+            optimizer.gradient_accumulation_steps = self.gradient_accumulation_steps
+        return optimizer
+
+    def build(self, variables):
+        """Makes the rule's slots, and builds the optimizer of the float variables."""
+        if self.built:
+            return
+        discrete = [v for v in variables if isinstance(v, DiscreteVariable)]
+        floats = [v for v in variables if not isinstance(v, DiscreteVariable)]
+        super().build(discrete)
+        self._spaces = [v.space for v in discrete]
+        self._slots = [
+            [
+                self.add_variable(shape, dtype=dtype, name=f"{v.path.replace('/', '_')}_{slot}")
+                for slot, shape, dtype in self.rule.slots(tuple(v.shape))
+            ]
+            for v in discrete
+        ]
+        if floats:
+            self.optimizer.build(floats)
+
+    def add_variable_from_reference(self, reference_variable, name=None, initializer="zeros"):
+        """As in Keras, but float32 for an int8 kernel (used by gradient accumulation)."""
+        if not isinstance(reference_variable, DiscreteVariable):
+            return super().add_variable_from_reference(reference_variable, name, initializer)
+        return self.add_variable(
+            tuple(reference_variable.shape),
+            initializer,
+            dtype="float32",
+            name=f"{reference_variable.path.replace('/', '_')}_{name or 'var'}",
+        )
+
+    def apply(self, grads, trainable_variables=None):
+        """Updates the variables: discrete kernels here, floats by `self.optimizer`."""
+        if trainable_variables is None:
+            raise InvalidArgumentError(
+                "DSTOptimizer.apply needs the variables: apply(grads, trainable_variables)."
+            )
+        pairs = list(zip(grads, trainable_variables))
+        self.build([v for _, v in pairs])
+        # The TensorFlow variable, not Keras' own: see kernels._refuse_update.
+        discrete = [(g, v.value) for g, v in pairs if isinstance(v, DiscreteVariable)]
+        floats = [(g, v) for g, v in pairs if not isinstance(v, DiscreteVariable)]
+        if floats:  # first: its rate may follow ours at this step
+            self.optimizer.apply(*map(list, zip(*floats)))
+        if discrete:
+            super().apply(*map(list, zip(*discrete)))
+        else:
+            self._iterations.assign_add(1)
+
+    def update_step(self, gradient, variable, learning_rate):
+        """One discrete state transition of one kernel."""
+        index = self._get_variable_index(variable)
+        space, slots = self._spaces[index], self._slots[index]
+        gradient = tf.cast(tf.convert_to_tensor(gradient), tf.float32)
+        step = tf.convert_to_tensor(self._iterations)
+
+        def bits(use):
+            stream = index * _STREAMS + use
+            return transitions.random_bits(variable.shape, self.seed, stream, step)
+
+        values = [tf.convert_to_tensor(slot) for slot in slots]
+        updates = tf.convert_to_tensor(self.iterations)
+        direction, values = self.rule(gradient, values, updates, lambda: bits(1))
+        increment = -tf.cast(learning_rate, tf.float32) * direction
+        codes = tf.convert_to_tensor(variable)
+        self.assign(variable, transitions.transition(codes, increment, bits(0), space, self.m))
+        for slot, value in zip(slots, values):
+            self.assign(slot, value)
+
+    @property
+    def variables(self):
+        """All variables of both optimizers."""
+        return [*super().variables, *self.optimizer.variables]
+
+    @property
+    def loss_scale_factor(self):
+        """As in Keras; shared with the float optimizer, so that both undo it once."""
+        return self._loss_scale_factor
+
+    @loss_scale_factor.setter
+    def loss_scale_factor(self, value):
+        self._loss_scale_factor = value
+        if hasattr(self, "optimizer"):
+            self.optimizer.loss_scale_factor = value
+
+    def save_own_variables(self, store):
+        """Writes this optimizer's variables; Keras saves the float optimizer by itself."""
+        for index, variable in enumerate(super().variables):
+            store[str(index)] = variable.numpy()
+
+    def load_own_variables(self, store):
+        """Inverse of `save_own_variables`."""
+        own = super().variables
+        if len(store.keys()) != len(own):
+            raise InvalidArgumentError(
+                f"The file holds {len(store.keys())} variables for optimizer `{self.name}`, which "
+                f"has {len(own)}. Build it for the same model and with the same `rule`."
+            )
+        for index, variable in enumerate(own):
+            variable.assign(store[str(index)])
+
+    def set_weights(self, weights):
+        """Sets the variables of both optimizers, in the order of `variables`."""
+        if len(weights) != len(self.variables):
+            raise InvalidArgumentError(
+                f"Expected {len(self.variables)} arrays. Received: {len(weights)}"
+            )
+        for variable, weight in zip(self.variables, weights):
+            variable.assign(weight)
+
+    def finalize_variable_values(self, var_list):
+        """Lets the float optimizer finish its variables (EMA)."""
+        self.optimizer.finalize_variable_values(
+            [v for v in var_list if not isinstance(v, DiscreteVariable)]
+        )
+
+    def get_config(self):
+        """Arguments that rebuild this optimizer."""
+        config = super().get_config()
+        for refused in _REFUSED:
+            config.pop(refused, None)
+        return {
+            **config,
+            "rule": keras.saving.serialize_keras_object(self.rule),
+            "m": self.m,
+            "optimizer": None
+            if self._follows
+            else keras.saving.serialize_keras_object(self.optimizer),
+            "seed": self.seed,
+        }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        """Inverse of `get_config`."""
+        config = dict(config)
+        if config.get("optimizer") is not None:
+            config["optimizer"] = keras.saving.deserialize_keras_object(
+                config["optimizer"], custom_objects=custom_objects
+            )
+        return super().from_config(config, custom_objects)
+
+
+_REFUSED = {
+    "weight_decay": "a jump cannot be a little smaller; give it to the float optimizer: "
+    "optimizer=keras.optimizers.AdamW(weight_decay=...)",
+    "use_ema": "an average of codes is not a code; average the float variables with "
+    "optimizer=keras.optimizers.Adam(use_ema=True)",
+    "ema_momentum": "there is no average of codes",
+    "ema_overwrite_frequency": "there is no average of codes",
+}
+
+
+def _refuse(kwargs):
+    for name, value in kwargs.items():
+        if name not in _REFUSED:
+            raise InvalidArgumentError(f"DSTOptimizer has no argument `{name}`. Received: {value!r}")
+        if value:
+            raise InvalidArgumentError(
+                f"DSTOptimizer does not take `{name}`: {_REFUSED[name]}. Received: {name}={value!r}"
+            )
