@@ -1,0 +1,63 @@
+"""From a trained model to files that compute exactly what Keras computed.
+
+`convert` makes an `Artifact` (a TFLite file or a C header), `verify` runs every back end
+against Keras and counts the differences.
+"""
+
+import dataclasses
+
+from keras_gxnor.converters import c_source, names, tflite, verification
+from keras_gxnor.converters.artifact import Artifact
+from keras_gxnor.converters.verification import Report, verify
+from keras_gxnor.errors import InvalidArgumentError
+from keras_gxnor.graph import Graph, InputSpec
+
+TARGETS = {"tflite": tflite.emit, "c": c_source.emit}
+
+__all__ = ["Artifact", "Report", "TARGETS", "convert", "verify"]
+
+
+def convert(model, target="tflite", input_spec=None, name=None, check=True) -> Artifact:
+    """Converts a trained model to files for a device.
+
+    Args:
+        model: A built Keras model (see `keras_gxnor.lowering.from_keras` for what is
+            supported), or a `Graph`.
+        target: `"tflite"` (LiteRT and TFLite Micro) or `"c"` (one C99 header).
+        input_spec: `InputSpec` of what the device feeds; None: uint8 / 255, or the graph's.
+        name: Name of the files and prefix of the C symbols; None: the model's name.
+        check: Whether to run the result against the model on 16 inputs first. For C this
+            compiles for this machine.
+
+    Returns:
+        An `Artifact`; `artifact.write(folder)` writes it.
+
+    Raises:
+        UnsupportedLayerError, UnsupportedGraphError: naming the layer that has no exact form.
+        VerificationError: if the check finds a difference; nothing is returned then.
+        MissingExtraError: if the target needs a package that is not installed.
+
+    Example:
+
+    >>> model = keras.Sequential([keras.Input((4,)), GXNORDense(2)])
+    >>> convert(model, "tflite", InputSpec(scale=1 / 128, zero_point=128)).target
+    'tflite'
+    """
+    if target not in TARGETS:
+        raise InvalidArgumentError(
+            f"`target` must be one of {sorted(TARGETS)}. Received: target={target!r}"
+        )
+    if isinstance(model, Graph):
+        if input_spec is not None:
+            raise InvalidArgumentError("A Graph has its own input spec. Remove `input_spec`.")
+        graph, spec = model, None
+    else:
+        from keras_gxnor import lowering  # Keras only where a Keras model is given
+
+        spec = input_spec or InputSpec()
+        graph = lowering.from_keras(model, spec)
+    artifact = TARGETS[target](graph, names.identifier(name or graph.name))
+    artifact = dataclasses.replace(artifact, input_spec=spec)
+    if check:
+        verification.self_check(model, artifact)
+    return artifact

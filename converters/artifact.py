@@ -7,7 +7,7 @@ import shutil
 import tempfile
 
 from keras_gxnor.errors import ArtifactError
-from keras_gxnor.graph import Graph
+from keras_gxnor.graph import Graph, InputSpec
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -20,6 +20,8 @@ class Artifact:
         graph: The graph the files were made from, as lowered (not rewritten).
         files: {relative path: bytes}; the first file is the one a user needs.
         sizes: {what: bytes}, numbers known at export, such as `"weights"`.
+        input_spec: What the device feeds a model with its Rescaling layers, if it was made
+            from a Keras model (the graph's own spec has them folded in).
     """
 
     target: str
@@ -27,6 +29,7 @@ class Artifact:
     graph: Graph
     files: dict[str, bytes]
     sizes: dict[str, int] = dataclasses.field(default_factory=dict)
+    input_spec: InputSpec | None = None
 
     @property
     def main(self) -> bytes:

@@ -111,10 +111,17 @@ class GXNORConv2D(DiscreteKernel, keras.layers.Conv2D):
         self.input_spec = keras.layers.InputSpec(min_ndim=4, axes={axis: channels})
         self.built = True
 
-    def call(self, inputs):
-        """Returns activation(conv(inputs, kernel) + bias)."""
-        x = self.convolution_op(inputs, self.read_kernel())
+    def linear(self, inputs, kernel):
+        """The convolution alone, with `kernel` in place of the layer's own."""
+        return self.convolution_op(inputs, kernel)
+
+    def finish(self, x):
+        """What follows the convolution: bias and activation."""
         if self.bias is not None:
             shape = (1, 1, 1, -1) if self.data_format == "channels_last" else (1, -1, 1, 1)
             x = keras.ops.add(x, keras.ops.reshape(self.bias, shape))
         return x if self.activation is None else self.activation(x)
+
+    def call(self, inputs):
+        """Returns activation(conv(inputs, kernel) + bias)."""
+        return self.finish(self.linear(inputs, self.read_kernel()))

@@ -1,0 +1,179 @@
+"""Runs Keras, the reference and every back end on the same codes, and counts differences.
+
+Equality is exact: a sample counts as a mismatch if any of its logits differs in any bit
+that a comparison of float32 values can see.
+"""
+
+import dataclasses
+
+import numpy as np
+
+from keras_gxnor import reference
+from keras_gxnor.converters import c_source, emulator, host, interpreters, tflite
+from keras_gxnor.errors import InvalidArgumentError, VerificationError
+from keras_gxnor.graph import Graph
+
+_EMITTERS = {"tflite": tflite.emit, "c": c_source.emit}
+_BATCH = 256
+_CHECKED_BY = {"tflite": ("litert_xnnpack", "litert_builtin"), "c": ("c_host",)}
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """What `verify` found.
+
+    Attributes:
+        mismatches: {back end: samples with a logit that differs from Keras}.
+        class_mismatches: {back end: samples with another class than Keras}.
+        images: {back end: samples compared}.
+        border: Samples on which plain Keras differs from Keras with exact sums in the first
+            layer. Always 0 if the input scale is a power of two; otherwise Keras' own float32
+            sums of scaled inputs carry rounding, and a sum at the very border of a threshold
+            may fall on the other side. All back ends are compared with the exact sums.
+        cost: What the emulated C needs (instructions, flash, scratch, stack), if it ran.
+    """
+
+    mismatches: dict[str, int]
+    class_mismatches: dict[str, int]
+    images: dict[str, int]
+    border: int = 0
+    cost: emulator.Cost | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether something was compared, and nothing differed."""
+        return bool(self.images) and min(self.images.values()) > 0 and not any(
+            self.mismatches.values()
+        )
+
+    def __str__(self):
+        lines = [f"{'back end':<18}{'images':>8}{'logits differ':>15}{'classes differ':>16}"]
+        for name, count in self.mismatches.items():
+            lines.append(
+                f"{name:<18}{self.images[name]:>8}{count:>15}{self.class_mismatches[name]:>16}"
+            )
+        if self.border:
+            lines.append(
+                f"border: {self.border} sample(s) where Keras' own float32 sums of the first layer, "
+                "rounded, fall on the other side of a threshold"
+            )
+        lines.append("equal to Keras in every logit" if self.ok else "NOT equal to Keras")
+        return "\n".join(lines)
+
+
+def verify(model, artifact, x, backends=None, limits=None, progress=None) -> Report:
+    """Compares every back end with Keras on integer codes.
+
+    Args:
+        model: The Keras model, or a `Graph` (then the reference takes Keras' place).
+        artifact: What `convert` gave for it. Back ends of the other target run files
+            generated from `artifact.graph`.
+        x: Integer array (batch, *input shape): the codes as the device sees them.
+        backends: Names from `BACKENDS` (None: all of them).
+        limits: {back end: compare only that many samples}, for the slow ones.
+        progress: Callable that gets a line of text as each back end starts.
+
+    Returns:
+        A `Report`; print it.
+
+    Raises:
+        InvalidArgumentError: if `x` does not fit, is empty, or a back end is unknown.
+        MissingExtraError: if a back end needs a package that is not installed.
+    """
+    graph, limits, say = artifact.graph, limits or {}, progress or (lambda line: None)
+    names = list(BACKENDS if backends is None else backends)
+    for name in [*names, *limits]:
+        if name not in BACKENDS:
+            raise InvalidArgumentError(
+                f"A back end must be one of {list(BACKENDS)}. Received: {name!r}"
+            )
+    x = reference.check_codes(graph, x)
+    if not len(x):
+        raise InvalidArgumentError("`x` must hold at least one sample. Received: none")
+    say("Keras")
+    truth, border = _truth(model, artifact, x)
+    artifacts = {artifact.target: artifact}
+    mismatches, class_mismatches, images, cost = {}, {}, {}, None
+    for name in names:
+        part = x[: limits.get(name, len(x))]
+        say(f"{name} ({len(part)} samples)")
+        target, run = BACKENDS[name]
+        if target not in artifacts:
+            artifacts[target] = _EMITTERS[target](graph, artifact.name)
+        logits, found = run(artifacts[target], part)
+        cost = found or cost
+        images[name] = len(part)
+        mismatches[name], class_mismatches[name] = count_mismatches(logits, truth[: len(part)])
+    return Report(mismatches, class_mismatches, images, border, cost)
+
+
+def count_mismatches(logits, truth) -> tuple[int, int]:
+    """(samples with a differing logit, samples with a differing class).
+
+    Args:
+        logits, truth: float32 arrays of the same shape (batch, ..., classes).
+
+    Raises:
+        VerificationError: if shape or dtype differ, which no count could express.
+    """
+    logits, truth = np.asarray(logits), np.asarray(truth)
+    if logits.shape != truth.shape or logits.dtype != truth.dtype:
+        raise VerificationError(
+            f"Expected logits {truth.dtype} of shape {truth.shape}. "
+            f"Received: {logits.dtype} of shape {logits.shape}"
+        )
+    rows = (len(truth), -1)
+    differ = (logits.reshape(rows) != truth.reshape(rows)).any(axis=1)  # NaN differs from all
+    classes = (logits.argmax(-1) != truth.argmax(-1)).reshape(rows).any(axis=1)
+    return int(differ.sum()), int(classes.sum())
+
+
+def self_check(model, artifact, samples=14):
+    """Refuses an artifact that does not compute what the model computes.
+
+    Runs on the lowest and the highest input and `samples` random ones.
+
+    Raises:
+        VerificationError: with the report.
+    """
+    spec = artifact.graph.input.spec
+    limits = np.iinfo(spec.dtype)
+    shape = (samples + 2, *artifact.graph.input.shape)
+    x = np.random.default_rng(0).integers(limits.min, limits.max + 1, shape)
+    x[0], x[1] = limits.min, limits.max
+    report = verify(model, artifact, x, ("reference", *_CHECKED_BY[artifact.target]))
+    if not report.ok:
+        raise VerificationError(
+            f"`{artifact.name}` ({artifact.target}) does not compute what the model computes, so it "
+            f"was not made. Please report this as a bug, with the model.\n{report}"
+        )
+
+
+def _batched(run, x):
+    return np.concatenate([run(x[i : i + _BATCH]) for i in range(0, len(x), _BATCH)])
+
+
+def _truth(model, artifact, x):
+    """(logits to compare with, number of border samples)."""
+    if isinstance(model, Graph):
+        return _batched(lambda part: reference.run(model, part), x), 0
+    from keras_gxnor import evaluation  # Keras only where a Keras model is given
+
+    spec = artifact.input_spec or artifact.graph.input.spec
+    plain = _batched(lambda part: evaluation.plain(model, spec, part), x)
+    if artifact.graph.input.spec.is_exact:
+        return plain, 0
+    exact = _batched(lambda part: evaluation.exact_first(model, spec, part), x)
+    return exact, int((exact != plain).reshape(len(x), -1).any(axis=1).sum())
+
+
+def _interpreter(kernels):
+    return lambda artifact, x: (interpreters.run(artifact.main, x, kernels), None)
+
+
+BACKENDS = {
+    "reference": ("c", lambda a, x: (_batched(lambda p: reference.run(a.graph, p), x), None)),
+    **{name: ("tflite", _interpreter(name)) for name in interpreters.KERNELS},
+    "c_host": ("c", lambda artifact, x: (host.run(artifact, x), None)),
+    "c_cortex_m4": ("c", lambda artifact, x: emulator.run(artifact, x, "cortex-m4")),
+}

@@ -1,0 +1,134 @@
+"""What the examples share: training one of our nets or its float twin, then shipping it."""
+
+import json
+import pathlib
+
+import keras
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+import keras_gxnor
+from keras_gxnor import converters
+
+console = Console()
+IMAGE_BATCH = 128
+
+
+def block(layer, pool=False, discrete=True):
+    """[kernel, max pooling, batch normalization, activation]: the paper's order."""
+    activation = keras_gxnor.DiscreteActivation() if discrete else keras.layers.ReLU()
+    pooling = [keras.layers.MaxPooling2D()] if pool else []
+    return [layer, *pooling, keras.layers.BatchNormalization(momentum=0.9), activation]
+
+
+def train(model, x, labels, epochs, discrete=True, seed=0):
+    """Stock compile and fit: squared hinge on +-1 targets, cosine decay to 0.
+
+    Args:
+        model: Keras model with one logit a class.
+        x: float32 images as Keras sees them.
+        labels: Integer classes.
+        epochs: Number of passes over the data.
+        discrete: Whether the kernels are discrete (DSTOptimizer) or float (Adam).
+        seed: Seed of the discrete transitions.
+    """
+    steps = epochs * -(-len(x) // IMAGE_BATCH)
+    rate = keras.optimizers.schedules.CosineDecay(0.1 if discrete else 3e-3, steps)
+    optimizer = (
+        keras_gxnor.DSTOptimizer(rate, seed=seed) if discrete else keras.optimizers.Adam(rate)
+    )
+    targets = 2.0 * keras.utils.to_categorical(labels, model.output_shape[-1]) - 1.0
+    accuracy = keras.metrics.CategoricalAccuracy(name="accuracy")
+    model.compile(optimizer, "squared_hinge", metrics=[accuracy])
+    model.fit(x, targets, batch_size=IMAGE_BATCH, epochs=epochs, verbose=2)
+
+
+def accuracy(model, x, labels) -> float:
+    """Share of images whose largest logit is the right one."""
+    logits = model.predict(x, batch_size=1000, verbose=0)
+    return float((logits.argmax(axis=1) == labels).mean())
+
+
+def ship(model, name, codes, spec, out, limits=None) -> dict:
+    """Exports to TFLite and C, verifies every back end, writes the files to `out`.
+
+    Args:
+        model: Trained Keras model.
+        name: Name of the files.
+        codes: Integer images as the device sees them.
+        spec: Their `InputSpec`.
+        out: Folder.
+        limits: {back end: images to compare}, for the slow ones.
+
+    Returns:
+        dict with `mismatches`, `images_compared`, `flash_bytes`, `scratch_bytes`,
+        `stack_bytes`, `instructions`, `weight_bytes` and `file_bytes`.
+    """
+    artifacts = [
+        converters.convert(model, target, input_spec=spec, name=name) for target in ("tflite", "c")
+    ]
+    sizes = {}
+    for artifact in artifacts:
+        for path in artifact.write(out, force=True):
+            sizes[path.name] = path.stat().st_size
+            console.print(f"wrote {path}")
+    tflite, header = artifacts
+    names = list(converters.verification.BACKENDS)
+    lite = [n for n in names if converters.verification.BACKENDS[n][0] == "tflite"]
+    rest = [n for n in names if n not in lite]
+    say = lambda line: console.print(f"comparing {line}")
+    limits = limits or {}
+
+    def compare(artifact, chosen):
+        return converters.verify(
+            model, artifact, codes, chosen, {n: limits[n] for n in chosen if n in limits}, say
+        )
+
+    reports = [compare(tflite, lite), compare(header, rest)]
+    cost = reports[1].cost
+    return {
+        "mismatches": {**reports[0].mismatches, **reports[1].mismatches},
+        "images_compared": {**reports[0].images, **reports[1].images},
+        "border": max(report.border for report in reports),
+        "flash_bytes": cost.flash_bytes,
+        "scratch_bytes": cost.scratch_bytes,
+        "stack_bytes": cost.stack_bytes,
+        "instructions": cost.instructions,
+        "weight_bytes": header.sizes["weights"],
+        "file_bytes": sizes,
+    }
+
+
+def float_weight_bytes(model) -> int:
+    """Bytes of the kernels of `model` in float32."""
+    return 4 * sum(
+        int(np.prod(v.shape)) for v in model.trainable_variables if v.name == "kernel"
+    )
+
+
+def show(title, report):
+    """Prints the report as one table."""
+    table = Table(title=title, show_header=False)
+    table.add_column("what")
+    table.add_column("value", justify="right")
+    table.add_row("accuracy, ternary", f"{100 * report['accuracy']:.2f} %")
+    table.add_row("accuracy, the same net in float32", f"{100 * report['float_accuracy']:.2f} %")
+    table.add_row("weights, packed", f"{report['weight_bytes']:,} bytes")
+    table.add_row("weights in float32", f"{report['float_weight_bytes']:,} bytes")
+    for file, size in report["file_bytes"].items():
+        table.add_row(f"file {file}", f"{size:,} bytes")
+    table.add_row("flash (Cortex-M4, code and tables)", f"{report['flash_bytes']:,} bytes")
+    table.add_row("scratch RAM", f"{report['scratch_bytes']:,} bytes")
+    table.add_row("stack", f"{report['stack_bytes']:,} bytes")
+    table.add_row("instructions per inference (M4)", f"{report['instructions']:,}")
+    for name, count in report["mismatches"].items():
+        table.add_row(f"mismatches, {name}", f"{count} of {report['images_compared'][name]:,}")
+    console.print(table)
+
+
+def save(report, path):
+    """Writes the report as JSON."""
+    pathlib.Path(path).parent.mkdir(parents=True, exist_ok=True)
+    pathlib.Path(path).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    console.print(f"wrote {path}")
