@@ -10,6 +10,10 @@ keeps working.
 class GXNORError(Exception):
     """Base class of every error raised on purpose by keras_gxnor."""
 
+    # TensorFlow re-raises an exception from a traced function as its own type only if it
+    # can see that one message string makes it.
+    __init__ = Exception.__init__
+
 
 class InvalidArgumentError(GXNORError, ValueError):
     """An argument has the wrong value, shape, dtype or range."""

@@ -54,20 +54,25 @@ class AdamIncrement:
 
 @keras.saving.register_keras_serializable(package="keras_gxnor")
 class MomentumIncrement:
-    """Momentum over the gradient's RMS: u = m_hat / rms(g), m <- momentum m + (1 - momentum) g.
+    """Momentum over the gradient's RMS: u = m_hat / rms, m <- momentum m + (1 - momentum) g.
 
-    m_hat = m / (1 - momentum^t) as in Adam; rms(g) is over the whole kernel, this step. One
-    slot. As int8 (with one float32 scale an output channel and stochastic rounding,
+    Adam with one second moment for the whole kernel: rms is the root of the running mean of
+    the squared gradient over all weights and past steps, both moments corrected for their
+    start at 0. (The RMS of the present step alone will not do: under a hinge loss a batch
+    without errors has no gradient, and old momentum over it would scatter every weight.)
+    One slot. As int8 (with one float32 scale an output channel and stochastic rounding,
     which keeps the average right) it costs about 1 byte a weight beside the code; as
     float32 it costs 4.
 
     Args:
         momentum: Decay of the moment, in [0, 1).
+        beta_2: Decay of the mean squared gradient (one number a kernel), in [0, 1).
         dtype: `"int8"` or `"float32"`, how the slot is kept.
     """
 
-    def __init__(self, momentum=0.99, dtype="int8"):
+    def __init__(self, momentum=0.99, beta_2=0.999, dtype="int8"):
         self.momentum = _fraction(momentum, "momentum")
+        self.beta_2 = _fraction(beta_2, "beta_2")
         if dtype not in ("int8", "float32"):
             raise InvalidArgumentError(
                 f'`dtype` must be "int8" or "float32". Received: dtype={dtype!r}'
@@ -76,31 +81,32 @@ class MomentumIncrement:
 
     def slots(self, shape):
         """[(name, shape, dtype)] for a kernel of `shape`."""
+        square = ("mean_square", (), "float32")
         if self.dtype == "float32":
-            return [("moment", shape, "float32")]
-        return [("moment", shape, "int8"), ("moment_scale", shape[-1:], "float32")]
+            return [square, ("moment", shape, "float32")]
+        return [square, ("moment", shape, "int8"), ("moment_scale", shape[-1:], "float32")]
 
     def __call__(self, gradient, slots, step, bits):
         """Returns (increment, new slot values); `step` counts from 0, `bits` draws uint32."""
-        moment = tf.cast(slots[0], tf.float32)
+        count = tf.cast(step + 1, tf.float32)
+        square = self.beta_2 * slots[0] + (1 - self.beta_2) * tf.reduce_mean(tf.square(gradient))
+        size = tf.sqrt(square / (1 - tf.pow(self.beta_2, count))) + _TINY
+        moment = tf.cast(slots[1], tf.float32)
         if self.dtype == "int8":
-            moment *= slots[1]
+            moment *= slots[2]
         moment = self.momentum * moment + (1 - self.momentum) * gradient
-        weight = 1 - tf.pow(self.momentum, tf.cast(step + 1, tf.float32))
-        size = tf.sqrt(tf.reduce_mean(tf.square(gradient))) + _TINY
-        increment = moment / (weight * size)
+        increment = moment / ((1 - tf.pow(self.momentum, count)) * size)
         if self.dtype == "float32":
-            return increment, [moment]
-        axes = list(range(moment.shape.rank - 1))
-        scale = tf.reduce_max(tf.abs(moment), axes) / 127 + _TINY
+            return increment, [square, moment]
+        scale = tf.reduce_max(tf.abs(moment), list(range(moment.shape.rank - 1))) / 127 + _TINY
         uniform = tf.cast(tf.bitwise.right_shift(bits(), tf.constant(8, tf.uint32)), tf.float32)
         stored = tf.floor(moment / scale + uniform * 2.0**-24)
         stored = tf.cast(tf.clip_by_value(stored, -127, 127), tf.int8)
-        return increment, [stored, scale]
+        return increment, [square, stored, scale]
 
     def get_config(self):
         """Arguments that rebuild this rule."""
-        return {"momentum": self.momentum, "dtype": self.dtype}
+        return {"momentum": self.momentum, "beta_2": self.beta_2, "dtype": self.dtype}
 
     @classmethod
     def from_config(cls, config):
@@ -123,7 +129,7 @@ def get(identifier):
     Example:
 
     >>> get("momentum").get_config()
-    {'momentum': 0.99, 'dtype': 'int8'}
+    {'momentum': 0.99, 'beta_2': 0.999, 'dtype': 'int8'}
     """
     if isinstance(identifier, tuple(_RULES.values())):
         return identifier

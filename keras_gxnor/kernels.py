@@ -98,7 +98,7 @@ def read(variable: DiscreteVariable, dtype="float32"):
         return values(codes), lambda upstream: tf.cast(upstream, tf.float32)
 
     value = variable.value
-    if not hasattr(value, "handle") or tf.distribute.in_cross_replica_context() and _mirrored(value):
+    if not hasattr(value, "handle") or (tf.distribute.in_cross_replica_context() and _mirrored(value)):
         return values(value)  # a plain tensor, or no single handle: nothing to differentiate
     value.value()  # marks the variable as accessed; without it the tape never watches it
     return through_handle(value.handle)

@@ -129,7 +129,7 @@ class DiscreteKernel:
 
 def _activation(identifier):
     """A quantizer if `identifier` names one, else whatever Keras makes of it."""
-    if isinstance(identifier, keras.layers.Layer) or isinstance(identifier, MultiStep):
+    if isinstance(identifier, (keras.layers.Layer, MultiStep)):
         return quantizers.get(identifier)
     if isinstance(identifier, str) and identifier in spaces.names():
         return quantizers.get(identifier)

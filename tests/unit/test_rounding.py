@@ -5,9 +5,9 @@ import platform
 
 import numpy as np
 import pytest
-from keras_gxnor.converters import interpreters, rounding, tflite
 
 from keras_gxnor import graph as g
+from keras_gxnor.converters import interpreters, rounding, tflite
 from keras_gxnor.errors import VerificationError
 from keras_gxnor.spaces import DiscreteSpace
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from ai_edge_litert import interpreter as litert
 from ai_edge_litert import schema_py_generated as schema
-from keras_gxnor.converters import interpreters, tflite
 
 from keras_gxnor import graph as g
 from keras_gxnor import reference
+from keras_gxnor.converters import interpreters, tflite
 from keras_gxnor.errors import GraphError, UnsupportedGraphError, VerificationError
 from keras_gxnor.spaces import DiscreteSpace
 from tests.conformance.samples import BINARY, SAMPLES, Chain, inputs

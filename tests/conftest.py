@@ -1,0 +1,17 @@
+"""Shared by all tests: quiet TensorFlow, seeds, and small nets."""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def _seed():
+    """Every test starts from the same seed and Keras policy, whatever ran before it."""
+    import keras
+
+    keras.utils.set_random_seed(0)
+    yield
+    keras.mixed_precision.set_global_policy("float32")

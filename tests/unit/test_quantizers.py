@@ -1,0 +1,102 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_gxnor import DiscreteActivation, DiscreteSpace, quantizers
+from keras_gxnor.errors import InvalidArgumentError
+from keras_gxnor.quantizers import MultiStep
+
+
+@pytest.mark.parametrize("order", range(8))
+def test_forward_is_the_paper_s_table(order):
+    space = DiscreteSpace(order, 2.0)
+    quantizer = MultiStep(space, window=0.3)
+    x = np.concatenate([np.linspace(-3, 3, 2001), quantizer.thresholds()]).astype(np.float32)
+    found = quantizer(tf.constant(x)).numpy()
+    thresholds = np.array(quantizer.thresholds(), np.float32)
+    if order == 0:
+        expected = np.where(x >= 0, 2.0, -2.0)
+    else:
+        counts = (np.abs(x)[:, None] > thresholds).sum(1)
+        expected = np.sign(x) * counts * 2.0 / space.max_code
+    assert np.array_equal(found, expected.astype(np.float32))
+    assert set(found) == set(space.values())
+
+
+def test_thresholds_are_evenly_spaced_from_the_window():
+    assert MultiStep("z3", window=0.2).thresholds() == pytest.approx([0.2, 0.4, 0.6, 0.8])
+    assert MultiStep("ternary").thresholds() == [0.5]
+
+
+def test_ties_give_zero():
+    x = tf.constant([0.5, -0.5, np.nextafter(np.float32(0.5), np.float32(1))])
+    assert MultiStep()(x).numpy().tolist() == [0, 0, 1]
+    assert MultiStep("binary")(tf.constant([0.0, -0.0])).numpy().tolist() == [1, 1]
+
+
+@pytest.mark.parametrize("order", range(8))
+@pytest.mark.parametrize("pulse", ["rectangular", "triangular"])
+@pytest.mark.parametrize("window, width", [(0.5, 0.5), (0.5, 0.1), (0.1, 0.4), (0.0, 0.3)])
+def test_the_integral_of_the_pulses_is_the_range(order, pulse, window, width):
+    quantizer = MultiStep(DiscreteSpace(order), window, pulse, width)
+    x = np.linspace(-3, 3, 600_001, dtype=np.float32)
+    y = quantizer.derivative(tf.constant(x)).numpy().astype(np.float64)
+    assert abs(y.mean() * 6 - 2) < 1e-3
+    assert (y >= 0).all()
+
+
+def test_default_pulse_is_slope_one_within_one():
+    x = tf.constant([-1.01, -1.0, -0.5, -0.1, 0.0, 0.3, 1.0, 1.01])
+    assert MultiStep().derivative(x).numpy().tolist() == [0, 1, 1, 1, 1, 1, 1, 0]
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
+def test_gradient_is_the_pulse_times_upstream(dtype):
+    quantizer = MultiStep("z2", 0.25, "triangular", 0.5)
+    x = tf.cast(tf.linspace(-2.0, 2.0, 41), dtype)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = quantizer(x) * 3
+    assert y.dtype == x.dtype
+    assert np.array_equal(tape.gradient(y, x).numpy(), (3 * quantizer.derivative(x)).numpy())
+
+
+@pytest.mark.parametrize("jit", [False, True])
+def test_graph_and_xla_agree_with_eager(jit):
+    x = tf.random.normal((10_000,))
+    for order in (0, 1, 4):
+        quantizer = MultiStep(DiscreteSpace(order))
+        assert np.array_equal(tf.function(quantizer, jit_compile=jit)(x).numpy(), quantizer(x).numpy())
+
+
+def test_get_serialize_deserialize():
+    assert quantizers.get("ternary") == MultiStep()
+    assert quantizers.get(None) is None
+    odd = MultiStep(DiscreteSpace(2, 0.5), 0.25, "triangular", 0.125)
+    assert quantizers.get(odd) is odd
+    assert quantizers.deserialize(quantizers.serialize(odd)) == odd
+    assert quantizers.get(quantizers.serialize(odd)) == odd
+    assert quantizers.get(DiscreteActivation("z2")) == MultiStep("z2")
+    assert odd != MultiStep() and hash(MultiStep()) == hash(MultiStep())
+
+
+@pytest.mark.parametrize(
+    "kwargs, words",
+    [
+        ({"space": "quaternary"}, "discrete space"),
+        ({"window": 1.0}, "window"),
+        ({"window": -0.1}, "window"),
+        ({"pulse": "gaussian"}, "rectangular"),
+        ({"pulse_width": 0}, "pulse_width"),
+        ({"pulse_width": float("nan")}, "pulse_width"),
+    ],
+)
+def test_bad_arguments_are_refused(kwargs, words):
+    with pytest.raises(InvalidArgumentError, match=words):
+        MultiStep(**kwargs)
+
+
+@pytest.mark.parametrize("bad", ["relu6", 3, ["ternary"]])
+def test_get_refuses_other_things(bad):
+    with pytest.raises(InvalidArgumentError):
+        quantizers.get(bad)

@@ -1,0 +1,55 @@
+import math
+
+import numpy as np
+import pytest
+
+from keras_gxnor import spaces
+from keras_gxnor.errors import InvalidArgumentError
+from keras_gxnor.spaces import DiscreteSpace
+
+
+@pytest.mark.parametrize("order", range(8))
+@pytest.mark.parametrize("half_range", [1.0, 0.5, 3.0])
+def test_levels_are_the_paper_s_formula(order, half_range):
+    space = DiscreteSpace(order, half_range)
+    if order == 0:
+        expected = [-half_range, half_range]
+    else:
+        expected = [half_range * (n / 2 ** (order - 1) - 1) for n in range(2**order + 1)]
+    assert space.values().tolist() == expected
+    assert space.num_states == len(expected)
+    assert space.step == expected[1] - expected[0]
+    assert space.codes().dtype == np.int8
+
+
+def test_names_round_trip():
+    for name in spaces.names():
+        space = spaces.get(name)
+        assert spaces.get(spaces.serialize(space)) == space
+    odd = DiscreteSpace(3, 0.25)
+    assert spaces.get(spaces.serialize(odd)) == odd
+    assert spaces.get("ternary").order == 1 and spaces.get("binary").order == 0
+
+
+@pytest.mark.parametrize(
+    "bad", ["tern", 3, None, {"order": 1, "x": 2}, {"order": 8}, {"order": 1, "half_range": -1}]
+)
+def test_unknown_spaces_are_refused(bad):
+    with pytest.raises(InvalidArgumentError):
+        spaces.get(bad)
+
+
+@pytest.mark.parametrize("half_range", [0, -1, math.nan, math.inf])
+def test_bad_half_ranges_are_refused(half_range):
+    with pytest.raises(InvalidArgumentError, match="half_range"):
+        DiscreteSpace(1, half_range)
+
+
+def test_check_codes():
+    ternary = DiscreteSpace(1)
+    assert ternary.check_codes([[1.0, -1.0]], "x").dtype == np.int8
+    for bad in ([0.5], [2], [math.nan], ["a"], [-128]):
+        with pytest.raises(InvalidArgumentError, match="`x` must hold only codes"):
+            ternary.check_codes(bad, "`x`")
+    with pytest.raises(InvalidArgumentError):
+        DiscreteSpace(0).check_codes([0], "x")
