@@ -14,7 +14,7 @@ from keras_gxnor.graph import Graph, InputSpec
 
 TARGETS = {"tflite": tflite.emit, "c": c_source.emit}
 
-__all__ = ["Artifact", "Report", "TARGETS", "convert", "verify"]
+__all__ = ["TARGETS", "Artifact", "Report", "convert", "verify"]
 
 
 def convert(model, target="tflite", input_spec=None, name=None, check=True) -> Artifact:

@@ -181,5 +181,5 @@ MODELS = {
     "Q31 once, half up": _q31_once(_half_up),  # builds with TFLITE_SINGLE_ROUNDING
     "Q31 once, half away": _q31_once(_half_away),  # LiteRT reference FULLY_CONNECTED
     "Q31 twice, half up": _q31_twice(_half_up),  # LiteRT built-in (ruy)
-    "Q31 twice, half away": _q31_twice(_half_away),  # LiteRT reference, TFLite Micro, CMSIS-NN
+    "Q31 twice, half away": _q31_twice(_half_away),  # LiteRT reference, TFLite Micro
 }

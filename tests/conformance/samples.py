@@ -36,7 +36,7 @@ class Chain:
 
     def conv(self, filters, size=3, strides=1, padding="valid", dilation=1, groups=1, zeros=1 / 3):
         pair = (size, size) if isinstance(size, int) else size
-        both = lambda v: (v, v) if isinstance(v, int) else v  # noqa: E731
+        both = lambda v: (v, v) if isinstance(v, int) else v
         kernel = self.trits((*pair, self.type.shape[-1] // groups, filters), zeros)
         return self.add(g.Conv2D(kernel, both(strides), padding, both(dilation), groups))
 

@@ -4,9 +4,9 @@ import sys
 
 import numpy as np
 import pytest
-from keras_gxnor.converters import interpreters, tflite
 
 from keras_gxnor import reference
+from keras_gxnor.converters import interpreters, tflite
 from keras_gxnor.errors import InvalidArgumentError, MissingExtraError, ToolError
 from tests.conformance.samples import SAMPLES, inputs
 
@@ -35,7 +35,7 @@ def test_batches_of_any_size(graph, model, kernels, batch):
 @pytest.mark.parametrize("kernels", interpreters.KERNELS)
 @pytest.mark.parametrize("damage", [lambda m: m[:100], lambda m: m[:8] + b"\xff" * 500, lambda m: b""])
 def test_broken_files_are_refused(graph, model, kernels, damage):
-    with pytest.raises(ToolError, match="refused the file|Not a .tflite"):
+    with pytest.raises(ToolError, match=r"refused the file|Not a \.tflite"):
         interpreters.run(damage(model), inputs(graph, 2), kernels)
 
 

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: 0BSD */
+#ifndef GXNOR_CONV_STEP_H
+#define GXNOR_CONV_STEP_H
+
+#include <stdint.h>
+
+#include "gxnor_dot.h"
+#include "gxnor_gather.h"
+#include "gxnor_put_trit.h"
+
+/* Convolution of trits, then a ternary step.
+   thresholds: two for each filter. patch: 2 * c->row words.
+   out: ceil(filters / 32) pairs {pos, neg} for each pixel. */
+static void gxnor_conv_step(const gxnor_conv *c, const uint32_t *in, const uint32_t *weights,
+                            const int32_t *thresholds, uint32_t *patch, uint32_t *out)
+{
+    int32_t y, x, o;
+
+    for (y = 0; y < c->window.out_height; y++) {
+        for (x = 0; x < c->window.out_width; x++) {
+            const uint32_t *row = weights;
+            int32_t group = 0;
+            for (o = 0; o < c->filters; o++) {
+                if (o == group * c->group_filters) {
+                    gxnor_gather(c, in, y, x, group++, patch);
+                }
+                gxnor_put_trit(out, o, gxnor_dot(patch, row, c->row), thresholds + 2 * o);
+                row += 2 * c->row;
+            }
+            out += 2 * ((c->filters + 31) / 32);
+        }
+    }
+}
+
+#endif

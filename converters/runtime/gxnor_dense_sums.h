@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: 0BSD */
+#ifndef GXNOR_DENSE_SUMS_H
+#define GXNOR_DENSE_SUMS_H
+
+#include <stdint.h>
+
+#include "gxnor_dot.h"
+
+/* Dense layer on trits that keeps its sums.
+   x: `words` pairs {pos, neg}. weights: a row of `words` pairs for each output. */
+static void gxnor_dense_sums(const uint32_t *x, int32_t words, const uint32_t *weights,
+                             int32_t outputs, int32_t *sums)
+{
+    int32_t o;
+
+    for (o = 0; o < outputs; o++) {
+        sums[o] = gxnor_dot(x, weights, words);
+        weights += 2 * words;
+    }
+}
+
+#endif

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: 0BSD */
+#ifndef GXNOR_MAXPOOL_SUMS_H
+#define GXNOR_MAXPOOL_SUMS_H
+
+#include <stdint.h>
+
+#include "gxnor_window_pixel.h"
+
+/* Max pooling of sums; padding does not count. `out` may be `in` if the window has no
+   padding before the image: then no pixel is read after it is overwritten. */
+static void gxnor_maxpool_sums(const gxnor_window *w, const int32_t *in, int32_t channels,
+                               int32_t *out)
+{
+    int32_t y, x, c, i, j;
+
+    for (y = 0; y < w->out_height; y++) {
+        for (x = 0; x < w->out_width; x++) {
+            for (c = 0; c < channels; c++) {
+                int32_t best = INT32_MIN;
+                for (i = 0; i < w->height; i++) {
+                    for (j = 0; j < w->width; j++) {
+                        const int32_t pixel = gxnor_window_pixel(w, y, x, i, j);
+                        if (pixel >= 0) {
+                            const int32_t sum = in[pixel * channels + c];
+                            best = sum > best ? sum : best;
+                        }
+                    }
+                }
+                *out++ = best;
+            }
+        }
+    }
+}
+
+#endif

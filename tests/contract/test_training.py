@@ -1,0 +1,116 @@
+"""What training promises: int8 kernels that really move, and one seed, one network."""
+
+import keras
+import numpy as np
+import pytest
+
+import keras_gxnor
+from tests.contract.nets import cnn, compile_dst, data, kernels
+
+RULES = ["momentum", "adam", keras_gxnor.MomentumIncrement(dtype="float32")]
+
+
+class Watch(keras.callbacks.Callback):
+    """Records the dtype and the values of every kernel while fit runs."""
+
+    def __init__(self):
+        super().__init__()
+        self.dtypes, self.values = set(), set()
+
+    def on_train_batch_end(self, batch, logs=None):
+        for kernel in kernels(self.model):
+            self.dtypes.add((kernel.dtype, kernel.value.dtype.name))
+            self.values.update(np.unique(kernel.numpy()).tolist())
+
+
+@pytest.mark.parametrize("rule", RULES, ids=str)
+@pytest.mark.parametrize("mode", ["graph", "eager", "xla"])
+def test_kernels_are_int8_before_during_and_after_fit(rule, mode):
+    model, watch = cnn(), Watch()
+    x, y = data()
+    assert [k.dtype for k in kernels(model)] == ["int8"] * 3
+    compile_dst(model, rule=rule, jit_compile=mode == "xla")
+    model.run_eagerly = mode == "eager"
+    model.fit(x, y, batch_size=32, epochs=2, verbose=0, callbacks=[watch])
+    assert watch.dtypes == {("int8", "int8")}
+    assert watch.values == {-1, 0, 1}
+    assert [k.dtype for k in kernels(model)] == ["int8"] * 3
+
+
+@pytest.mark.parametrize("rule", RULES, ids=str)
+@pytest.mark.parametrize("jit", [False, True])
+@pytest.mark.parametrize("policy", ["float32", "mixed_float16", "mixed_bfloat16"])
+def test_every_kernel_moves_in_one_step(rule, jit, policy):
+    keras.mixed_precision.set_global_policy(policy)
+    model = cnn()
+    x, y = data(32)
+    before = [k.numpy() for k in kernels(model)]
+    compile_dst(model, rule=rule, jit_compile=jit)
+    model.fit(x, y, batch_size=32, epochs=1, verbose=0)
+    for old, kernel in zip(before, kernels(model)):
+        assert (old != kernel.numpy()).any(), kernel.path
+        assert kernel.dtype == "int8"
+
+
+@pytest.mark.parametrize("order", range(8))
+def test_every_space_trains(order):
+    model = cnn(f"z{order}", f"z{order}")
+    x, y = data(32)
+    before = [k.numpy() for k in kernels(model)]
+    compile_dst(model, learning_rate=1.0).fit(x, y, batch_size=32, epochs=1, verbose=0)
+    for old, kernel in zip(before, kernels(model)):
+        assert (old != kernel.numpy()).any() and kernel.space.contains(kernel.numpy())
+
+
+def test_training_learns():
+    model = cnn()
+    x, y = data(512)
+    steps = 30 * 16
+    compile_dst(model, keras.optimizers.schedules.CosineDecay(0.1, steps))
+    history = model.fit(x, y, batch_size=32, epochs=30, verbose=0).history["accuracy"]
+    assert history[-1] > 0.8 > 0.6 > history[0]
+
+
+def _trained(seed, jit=False, rule="momentum"):
+    keras.utils.set_random_seed(seed)
+    model = cnn()
+    x, y = data()
+    compile_dst(model, seed=None, jit_compile=jit, rule=rule)  # the seed is Keras' global one
+    model.fit(x, y, batch_size=32, epochs=3, verbose=0)
+    return b"".join(w.tobytes() for w in model.get_weights())
+
+
+@pytest.mark.parametrize("rule", ["momentum", "adam"])
+@pytest.mark.parametrize("jit", [False, True])
+def test_one_seed_gives_one_network(jit, rule):
+    first = _trained(5, jit, rule)
+    assert first == _trained(5, jit, rule)
+    assert first != _trained(6, jit, rule)
+
+
+@pytest.mark.parametrize("rule, floats", [("momentum", 0), ("adam", 2)])
+def test_no_float_copy_of_a_kernel_exists(rule, floats):
+    """No float variable of a kernel's shape but the rule's own slots."""
+    model = cnn()
+    x, y = data(32)
+    compile_dst(model, rule=rule).fit(x, y, verbose=0)
+    everything = model.variables + model.optimizer.variables
+    assert len({id(v) for v in everything}) == len(everything)
+    for kernel in kernels(model):
+        alike = [v for v in everything if tuple(v.shape) == tuple(kernel.shape)]
+        dtypes = sorted(v.dtype for v in alike)
+        assert dtypes == ["float32"] * floats + ["int8"] * (len(alike) - floats)
+        named = [v for v in alike if "moment" in v.name]
+        assert len(alike) == 1 + len(named)
+
+
+def test_state_is_two_bytes_a_weight():
+    model = keras.Sequential([keras.Input((1024,)), keras_gxnor.GXNORDense(256, use_bias=False)])
+    compile_dst(model)
+    model.optimizer.build(model.trainable_variables)
+    state = sum(
+        v.numpy().nbytes
+        for v in model.variables + model.optimizer.variables
+        if v.ndim and v.name not in ("iteration", "learning_rate")
+    )
+    assert state / (1024 * 256) <= 2.02

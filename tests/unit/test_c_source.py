@@ -1,0 +1,168 @@
+import dataclasses
+import re
+
+import numpy as np
+import pytest
+
+from keras_gxnor import graph as g
+from keras_gxnor import reference
+from keras_gxnor.converters import c_source, host
+from keras_gxnor.errors import UnsupportedGraphError
+from keras_gxnor.spaces import DiscreteSpace
+from tests.conformance.samples import SAMPLES, Chain, inputs
+
+INT8 = g.InputSpec("int8", 1 / 64, -3)
+
+
+def sums_without_affine(name):
+    return Chain(name, (6,)).dense(9).step().dense(4).graph()
+
+
+def dead_branch(name):
+    graph = Chain(name, (6,)).dense(9).step().dense(4).logits().graph()
+    extra = g.Node("dead", g.Dense(np.ones((9, 2), np.int8)), (2,))
+    return dataclasses.replace(graph, nodes=(*graph.nodes, extra))
+
+
+def sign_after_flatten(name):
+    chain = Chain(name, (4, 4, 1)).conv(40).step().flatten()
+    signs = chain.rng.choice(np.array([-1, 1], np.int8), 160)
+    return chain.add(g.Sign(signs)).flatten().flatten().dense(3).logits().graph()
+
+
+def int8_padded(c):
+    return c.conv(4, 3, padding="same").step().flatten().dense(3).logits()
+
+
+def int8_pool(c):
+    return c.pool(2, 1).pool(2).conv(4, 2).step().flatten().dense(3).logits()
+
+
+def sums_pooled(c):
+    return c.conv(5).step().conv(3, 2).pool(3, 2, "same").flatten().logits()
+
+
+def depthwise(c):
+    return c.conv(40).step().conv(40, groups=40, padding="same").step().flatten().dense(3).logits()
+
+
+def groups_across_words(c):
+    return c.conv(100, 1).step().conv(50, 2, groups=5).step().conv(6, 3, groups=2).flatten().logits()
+
+
+def raw_groups_dilated(c):
+    return c.conv(9, (2, 3), (2, 1), "same", (1, 2), 3).step().flatten().dense(3).logits()
+
+
+def binary_pooled(c):
+    return c.conv(33).pool().step(0.5, DiscreteSpace(0)).pool().flatten().dense(3).logits()
+
+
+# What SAMPLES do not have.
+MORE = {
+    "int8_pool": lambda n: int8_pool(Chain(n, (7, 7, 3), INT8)).graph(),
+    "int8_pool_flatten": lambda n: Chain(n, (7, 7, 3), INT8).pool(2).flatten().dense(3).logits().graph(),
+    "int8_padded": lambda n: int8_padded(Chain(n, (7, 6, 3), INT8)).graph(),
+    "int8_conv_sums": lambda n: Chain(n, (5, 5, 2), INT8).conv(3, padding="same").logits().graph(),
+    "sums_pooled": lambda n: sums_pooled(Chain(n, (9, 9, 1))).graph(),
+    "sums_pooled_in_place": lambda n: Chain(n, (8, 8, 1)).conv(3).pool().pool().flatten().logits().graph(),
+    "depthwise": lambda n: depthwise(Chain(n, (6, 6, 1))).graph(),
+    "groups_across_words": lambda n: groups_across_words(Chain(n, (4, 4, 2))).graph(),
+    "raw_groups_dilated": lambda n: raw_groups_dilated(Chain(n, (9, 9, 6))).graph(),
+    "binary_pooled": lambda n: binary_pooled(Chain(n, (8, 8, 1))).graph(),
+    "sums_without_affine": sums_without_affine,
+    "dead_branch": dead_branch,
+    "sign_after_flatten": sign_after_flatten,
+    "three_affines": lambda n: Chain(n, (3, 3, 1)).conv(2, 2).logits().flatten().logits(2).graph(),
+}
+
+
+def test_more_graphs_equal_the_reference():
+    graphs = {name: build(name) for name, build in MORE.items()}
+    artifacts = {name: c_source.emit(graph, name) for name, graph in graphs.items()}
+    library = host.Library(artifacts.values())
+    for name, graph in graphs.items():
+        x = inputs(graph)
+        np.testing.assert_array_equal(
+            library.run(artifacts[name], x), reference.run(graph, x).astype(np.float32), name
+        )
+        assert library.selftest(artifacts[name]) == 0, name
+
+
+def test_the_artifact():
+    graph = SAMPLES["cnn_small"]()
+    artifact = c_source.emit(graph, "My net!")
+    assert (artifact.target, artifact.name, list(artifact.files)) == ("c", "my_net", ["my_net.h"])
+    assert artifact.graph is graph
+    text = artifact.main.decode("ascii")
+    assert f"#define MY_NET_SCRATCH_BYTES {artifact.sizes['scratch']}\n" in text
+    assert "#define MY_NET_INPUT_SIZE 144\n" in text
+    assert "#define MY_NET_OUTPUT_SIZE 10\n" in text
+    # 8 rows of 1 pair, 16 of 9 pixels, 10 of 9 pixels: two words of 4 bytes a pair.
+    assert artifact.sizes["weights"] == 8 * (8 + 16 * 9 + 10 * 9)
+    assert max(len(line) for line in text.splitlines()) <= 120
+
+
+def test_the_same_graph_gives_the_same_bytes():
+    assert c_source.emit(SAMPLES["cnn_same"](), "a").main == c_source.emit(SAMPLES["cnn_same"](), "a").main
+
+
+def test_hostile_names_stay_inside_their_comments():
+    graph = Chain('*/ #error "x" /*', (3,)).dense(2).logits().graph()
+    nodes = tuple(dataclasses.replace(n, name=f"*/ {i}\n#error??/") for i, n in enumerate(graph.nodes))
+    graph = dataclasses.replace(graph, nodes=nodes)
+    assert host.selftest(c_source.emit(graph, "*/ int")) == 0
+
+
+def five_states(c):
+    return c.step(space=DiscreteSpace(2)).flatten().dense(2).logits().graph()
+
+
+def large_codes(c):
+    return c.step().flatten().add(g.Dense(np.full((27, 2), 3, np.int8))).graph()
+
+
+def codes_as_output(c):
+    return c.step().graph()
+
+
+def two_outputs(c):
+    return dataclasses.replace(c.step().flatten().dense(2).graph(), outputs=(2, 4))
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (five_states, "`threshold_2`.*5 states"),
+        (large_codes, "`dense_4`.*codes 3..3"),
+        (codes_as_output, "`threshold_2`.*codes as output"),
+        (two_outputs, "one output.*dense_4"),
+    ],
+)
+def test_what_c_cannot_express_is_refused_by_name(build, message):
+    with pytest.raises(UnsupportedGraphError, match=message):
+        c_source.emit(build(Chain("net", (4, 4, 1)).conv(3, 2)), "net")
+
+
+def test_a_sign_of_the_input_is_refused():
+    chain = Chain("net", (4, 4, 1)).add(g.Sign(np.array([-1], np.int8))).pool().flatten().dense(2).logits()
+    with pytest.raises(UnsupportedGraphError, match="`sign_1`"):
+        c_source.emit(chain.graph(), "net")
+
+
+def test_logits_beyond_float32_are_refused():
+    chain = Chain("net", (4,)).dense(1)
+    for _ in range(3):
+        chain.add(g.Affine(np.array([1e30], np.float32), np.array([1e30], np.float32)))
+    with np.errstate(over="ignore"), pytest.raises(UnsupportedGraphError, match="overflow"):
+        c_source.emit(chain.graph(), "net")
+
+
+def test_every_float_reads_back_to_its_bits():
+    rng = np.random.default_rng(0)
+    values = rng.integers(0, 2**32, 2000, dtype=np.uint32).view(np.float32)
+    values = [*values[np.isfinite(values)], np.float32(0), np.float32(-0.0), np.float32(1e-45)]
+    for value in values:
+        text = c_source._float(value)
+        assert re.fullmatch(r"-?\d[\d.]*(e[+-]\d+)?f", text) and ("." in text or "e" in text)
+        assert np.float32(text[:-1]).tobytes() == np.float32(value).tobytes()

@@ -1,0 +1,278 @@
+"""DSTOptimizer: one test a row of what Keras does to optimizers."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import keras_gxnor
+from keras_gxnor import increments
+from keras_gxnor.errors import InvalidArgumentError
+from tests.contract.nets import cnn, compile_dst, data, kernels
+
+
+def _step(model, x, y, **fit):
+    model.fit(x, y, batch_size=len(x), epochs=1, verbose=0, shuffle=False, **fit)
+    return [k.numpy() for k in kernels(model)]
+
+
+def test_config_round_trip():
+    schedule = keras.optimizers.schedules.CosineDecay(0.1, 100)
+    for optimizer in (
+        keras_gxnor.DSTOptimizer(),
+        keras_gxnor.DSTOptimizer(schedule, "adam", m=None, seed=7, clipnorm=1.0),
+        keras_gxnor.DSTOptimizer(
+            0.5, keras_gxnor.MomentumIncrement(0.5, dtype="float32"), optimizer=keras.optimizers.SGD(0.25)
+        ),
+    ):
+        config = keras.saving.serialize_keras_object(optimizer)
+        again = keras.saving.deserialize_keras_object(config)
+        assert again.get_config() == optimizer.get_config()
+        assert type(again.optimizer) is type(optimizer.optimizer)
+    assert isinstance(keras.optimizers.get("keras_gxnor>DSTOptimizer"), keras_gxnor.DSTOptimizer)
+
+
+def test_float_variables_go_to_the_float_optimizer():
+    x, y = data(32)
+    frozen, plain = cnn(), cnn()
+    plain.set_weights(frozen.get_weights())
+    before = [v.numpy() for v in frozen.trainable_variables if v.dtype == "float32"]
+    compile_dst(frozen, optimizer=keras.optimizers.SGD(0.0))
+    compile_dst(plain, optimizer="sgd")
+    assert all(np.array_equal(a, b) for a, b in zip(_step(frozen, x, y), _step(plain, x, y)))
+    after = [v.numpy() for v in frozen.trainable_variables if v.dtype == "float32"]
+    moved = [v.numpy() for v in plain.trainable_variables if v.dtype == "float32"]
+    assert all(np.array_equal(a, b) for a, b in zip(before, after))
+    assert all(not np.array_equal(a, b) for a, b in zip(before, moved))
+
+
+def test_default_float_rate_follows_ours():
+    optimizer = keras_gxnor.DSTOptimizer(0.2)
+    assert float(optimizer.optimizer.learning_rate) == pytest.approx(0.02)
+    optimizer.learning_rate = 0.1
+    assert float(optimizer.optimizer.learning_rate) == pytest.approx(0.01)
+    scheduled = keras_gxnor.DSTOptimizer(keras.optimizers.schedules.CosineDecay(0.1, 10))
+    model = cnn()
+    x, y = data(32)
+    model.compile(scheduled, keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    model.fit(x, y, batch_size=4, epochs=2, verbose=0)
+    assert float(scheduled.learning_rate) == 0 == float(scheduled.optimizer.learning_rate)
+    final = [k.numpy() for k in kernels(model)]
+    assert all(np.array_equal(a, b) for a, b in zip(final, _step(model, x, y)))
+
+
+@pytest.mark.parametrize("callback", ["scheduler", "plateau"])
+def test_learning_rate_callbacks(callback):
+    model = compile_dst(cnn())
+    x, y = data(32)
+    made = {
+        "scheduler": lambda: keras.callbacks.LearningRateScheduler(lambda epoch, rate: rate / 2),
+        "plateau": lambda: keras.callbacks.ReduceLROnPlateau("loss", 0.5, 1, min_delta=1e9, cooldown=0),
+    }[callback]()
+    model.fit(x, y, epochs=3, verbose=0, callbacks=[made])
+    assert float(model.optimizer.learning_rate) < 0.1
+    assert float(model.optimizer.optimizer.learning_rate) == pytest.approx(
+        0.1 * float(model.optimizer.learning_rate)
+    )
+
+
+def test_rate_zero_never_moves():
+    model = cnn()
+    x, y = data(32)
+    before = [k.numpy() for k in kernels(model)]
+    after = _step(compile_dst(model, 0.0), x, y)
+    assert all(np.array_equal(a, b) for a, b in zip(before, after))
+
+
+@pytest.mark.parametrize("clip", [{"clipnorm": 1e-3}, {"clipvalue": 1e-6}, {"global_clipnorm": 1e-3}])
+def test_clipping_reaches_the_rule(clip):
+    seen = []
+
+    class Spy(increments.MomentumIncrement):
+        def __call__(self, gradient, slots, step, bits):
+            seen.append(gradient)
+            return super().__call__(gradient, slots, step, bits)
+
+    x, y = data(32)
+    model = compile_dst(cnn(), rule=Spy(dtype="float32"), **clip)
+    model.run_eagerly = True
+    _step(model, x, y)
+    norms = [float(tf.norm(g)) for g in seen]
+    if "clipvalue" in clip:
+        assert max(float(tf.reduce_max(tf.abs(g))) for g in seen) <= 1e-6
+    elif "clipnorm" in clip:
+        assert max(norms) <= 1.0001e-3
+    else:
+        assert np.linalg.norm(norms) <= 1.0001e-3
+
+
+def test_gradient_accumulation_equals_one_large_batch():
+    x, y = data(64)
+    y = y.astype(np.int64)
+    build = lambda: keras.Sequential(
+        [keras.Input((8, 8, 2)), keras.layers.Flatten(), keras_gxnor.GXNORDense(3)]
+    )
+    whole, parts = build(), build()
+    parts.set_weights(whole.get_weights())
+    first = parts.get_weights()[0]
+    compile_dst(whole)
+    compile_dst(parts, gradient_accumulation_steps=4)
+    whole.fit(x, y, batch_size=64, epochs=1, verbose=0, shuffle=False)
+    parts.fit(x[:48], y[:48], batch_size=16, epochs=1, verbose=0, shuffle=False)
+    assert np.array_equal(parts.get_weights()[0], first)  # three of four: nothing yet
+    parts.fit(x[48:], y[48:], batch_size=16, epochs=1, verbose=0, shuffle=False)
+    assert not np.array_equal(parts.get_weights()[0], first)
+    assert np.abs(parts.get_weights()[1] - whole.get_weights()[1]).max() < 1e-5  # the float bias
+    accumulators = [v for v in parts.optimizer.variables if "accumulator" in v.name]
+    assert {v.dtype for v in accumulators} == {"float32"}
+
+
+def test_loss_scaling():
+    x, y = data(32)
+    plain, scaled = cnn(), cnn()
+    scaled.set_weights(plain.get_weights())
+    compile_dst(plain)
+    compile_dst(scaled, loss_scale_factor=1024.0)
+    assert scaled.optimizer.optimizer.loss_scale_factor == 1024.0
+    for a, b in zip(_step(plain, x, y), _step(scaled, x, y)):
+        assert np.array_equal(a, b)
+
+
+def test_loss_scale_optimizer_and_multi_optimizer():
+    x, y = data(32)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    for wrap in (
+        keras.optimizers.LossScaleOptimizer,
+        lambda o: keras.optimizers.MultiOptimizer(keras.optimizers.OptimizerMap(o)),
+    ):
+        model = cnn()
+        before = [k.numpy() for k in kernels(model)]
+        model.compile(wrap(keras_gxnor.DSTOptimizer(0.1)), loss)
+        assert all((a != b).any() for a, b in zip(before, _step(model, x, y)))
+
+
+@pytest.mark.parametrize("steps", [1, 4])
+def test_steps_per_execution_changes_nothing(steps):
+    x, y = data(64)
+    results = []
+    for per in (1, steps):
+        keras.utils.set_random_seed(3)
+        model = cnn()
+        model.compile(
+            keras_gxnor.DSTOptimizer(0.1, seed=1),
+            keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+            steps_per_execution=per,
+        )
+        model.fit(x, y, batch_size=8, epochs=1, verbose=0, shuffle=False)
+        results.append([k.numpy() for k in kernels(model)])
+    assert all(np.array_equal(a, b) for a, b in zip(*results))
+
+
+def test_no_gradient_moves_nothing():
+    """A hinge loss without errors has no gradient; old momentum must not be blown up."""
+    variable = cnn().layers[0].kernel
+    optimizer = keras_gxnor.DSTOptimizer(0.1, seed=0)
+    gradient = np.random.default_rng(0).normal(size=variable.shape).astype(np.float32)
+    for _ in range(5):
+        optimizer.apply([gradient], [variable])
+    rates = []
+    for _ in range(200):
+        before = variable.numpy()
+        optimizer.apply([np.zeros_like(gradient)], [variable])
+        rates.append((before != variable.numpy()).mean())
+    assert max(rates) < 0.5 and np.mean(rates[-50:]) < 0.05
+
+
+def test_frozen_layers_stay():
+    model = cnn()
+    model.layers[0].trainable = False
+    frozen = model.layers[0].kernel.numpy()
+    x, y = data(32)
+    moved = _step(compile_dst(model), x, y)
+    assert np.array_equal(model.layers[0].kernel.numpy(), frozen)
+    assert len(moved) == 2
+
+
+def test_a_model_without_discrete_layers_trains():
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
+    before = model.get_weights()[0]
+    model.compile(keras_gxnor.DSTOptimizer(0.1), "mse")
+    model.fit(np.ones((8, 4)), np.ones(8), verbose=0)
+    assert not np.array_equal(model.get_weights()[0], before)
+    assert int(model.optimizer.iterations) == 1
+
+
+@pytest.mark.parametrize("name", ["sgd", "rmsprop", "adam", "adamw", "lion"])
+def test_ordinary_optimizers_are_refused(name):
+    model = cnn()
+    before = [k.numpy() for k in kernels(model)]
+    x, y = data(16)
+    model.compile(name, keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    with pytest.raises((InvalidArgumentError, TypeError, tf.errors.InvalidArgumentError, ValueError)):
+        model.fit(x, y, verbose=0)
+    assert all(np.array_equal(a, k.numpy()) for a, k in zip(before, kernels(model)))
+
+
+def test_sgd_says_what_to_use():
+    model = cnn()
+    x, y = data(16)
+    model.compile("sgd", "mse")
+    with pytest.raises(InvalidArgumentError, match="DSTOptimizer"):
+        model.fit(x, np.zeros((16, 3)), verbose=0)
+
+
+@pytest.mark.parametrize(
+    "kwargs, words",
+    [
+        ({"weight_decay": 0.1}, "AdamW"),
+        ({"use_ema": True}, "use_ema"),
+        ({"m": 0}, "`m`"),
+        ({"m": float("nan")}, "`m`"),
+        ({"rule": "nesterov"}, "increment rule"),
+        ({"optimizer": keras_gxnor.DSTOptimizer(0.1)}, "plain Keras optimizer"),
+        ({"nesterov": True}, "no argument"),
+    ],
+)
+def test_refused_arguments(kwargs, words):
+    with pytest.raises(InvalidArgumentError, match=words):
+        keras_gxnor.DSTOptimizer(0.1, **kwargs)
+
+
+@pytest.mark.parametrize("bad", [1.0, -0.1])
+def test_rules_check_their_arguments(bad):
+    with pytest.raises(InvalidArgumentError, match="momentum"):
+        keras_gxnor.MomentumIncrement(bad)
+    with pytest.raises(InvalidArgumentError, match="beta_1"):
+        keras_gxnor.AdamIncrement(beta_1=bad)
+    with pytest.raises(InvalidArgumentError, match="dtype"):
+        keras_gxnor.MomentumIncrement(dtype="int4")
+
+
+def test_adam_rule_is_keras_adam():
+    rng = np.random.default_rng(0)
+    rule, w = increments.AdamIncrement(), tf.Variable(np.zeros(50, np.float32))
+    adam = keras.optimizers.Adam(0.01)
+    slots, ours = [tf.zeros(50), tf.zeros(50)], np.zeros(50)
+    for step in range(20):
+        gradient = tf.constant(rng.normal(size=50).astype(np.float32))
+        direction, slots = rule(gradient, slots, tf.constant(step), None)
+        ours = ours - 0.01 * direction.numpy()
+        adam.apply([gradient], [w])
+    assert np.abs(ours - w.numpy()).max() < 1e-6
+
+
+def test_int8_momentum_is_float_momentum_on_average():
+    rng = np.random.default_rng(0)
+    shape = (300, 40)
+    exact, rounded = increments.MomentumIncrement(dtype="float32"), increments.MomentumIncrement()
+    slots = [[tf.zeros(s, d) for _, s, d in rule.slots(shape)] for rule in (exact, rounded)]
+    for step in range(50):
+        gradient = tf.constant(rng.normal(size=shape).astype(np.float32))
+        bits = lambda step=step: tf.constant(
+            np.random.default_rng(step).integers(0, 2**32, shape, np.uint32)
+        )
+        one, slots[0] = exact(gradient, slots[0], tf.constant(step), bits)
+        two, slots[1] = rounded(gradient, slots[1], tf.constant(step), bits)
+    error = (two - one).numpy()
+    assert np.corrcoef(one.numpy().ravel(), two.numpy().ravel())[0, 1] > 0.99
+    assert abs(error.mean()) < 5 * error.std() / np.sqrt(error.size)
