@@ -12,7 +12,6 @@ import keras_gxnor
 from keras_gxnor import converters
 
 console = Console()
-IMAGE_BATCH = 128
 
 
 def block(layer, pool=False, discrete=True):
@@ -22,7 +21,7 @@ def block(layer, pool=False, discrete=True):
     return [layer, *pooling, keras.layers.BatchNormalization(momentum=0.9), activation]
 
 
-def train(model, x, labels, epochs, discrete=True, seed=0):
+def train(model, x, labels, epochs, batch_size, discrete=True, seed=0):
     """Stock compile and fit: squared hinge on +-1 targets, cosine decay to 0.
 
     Args:
@@ -30,10 +29,11 @@ def train(model, x, labels, epochs, discrete=True, seed=0):
         x: float32 images as Keras sees them.
         labels: Integer classes.
         epochs: Number of passes over the data.
+        batch_size: Images a step.
         discrete: Whether the kernels are discrete (DSTOptimizer) or float (Adam).
         seed: Seed of the discrete transitions.
     """
-    steps = epochs * -(-len(x) // IMAGE_BATCH)
+    steps = epochs * -(-len(x) // batch_size)
     rate = keras.optimizers.schedules.CosineDecay(0.1 if discrete else 3e-3, steps)
     optimizer = (
         keras_gxnor.DSTOptimizer(rate, seed=seed) if discrete else keras.optimizers.Adam(rate)
@@ -41,7 +41,7 @@ def train(model, x, labels, epochs, discrete=True, seed=0):
     targets = 2.0 * keras.utils.to_categorical(labels, model.output_shape[-1]) - 1.0
     accuracy = keras.metrics.CategoricalAccuracy(name="accuracy")
     model.compile(optimizer, "squared_hinge", metrics=[accuracy])
-    model.fit(x, targets, batch_size=IMAGE_BATCH, epochs=epochs, verbose=2)
+    model.fit(x, targets, batch_size=batch_size, epochs=epochs, verbose=2)
 
 
 def accuracy(model, x, labels) -> float:
@@ -77,15 +77,12 @@ def ship(model, name, codes, spec, out, limits=None) -> dict:
     names = list(converters.verification.BACKENDS)
     lite = [n for n in names if converters.verification.BACKENDS[n][0] == "tflite"]
     rest = [n for n in names if n not in lite]
-    say = lambda line: console.print(f"comparing {line}")
-    limits = limits or {}
-
-    def compare(artifact, chosen):
-        return converters.verify(
-            model, artifact, codes, chosen, {n: limits[n] for n in chosen if n in limits}, say
+    reports = [
+        converters.verify(
+            model, artifact, codes, chosen, limits, lambda line: console.print(f"comparing {line}")
         )
-
-    reports = [compare(tflite, lite), compare(header, rest)]
+        for artifact, chosen in ((tflite, lite), (header, rest))
+    ]
     cost = reports[1].cost
     return {
         "mismatches": {**reports[0].mismatches, **reports[1].mismatches},

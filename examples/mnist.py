@@ -75,7 +75,7 @@ def main(path, epochs, width, seed, emulate, out, json_path):
         console.rule("ternary, DSTOptimizer" if discrete else "the same net in float32, Adam")
         keras.utils.set_random_seed(seed)
         models[discrete] = build(width, discrete)
-        train(models[discrete], scaled(train_codes), train_labels, epochs, discrete, seed)
+        train(models[discrete], scaled(train_codes), train_labels, epochs, 128, discrete, seed)
     console.rule("export and verify")
     limits = {"tflite_micro": emulate, "c_cortex_m4": emulate}
     report = {

@@ -42,11 +42,12 @@ def input_shape(model) -> tuple[int, ...]:
     Raises:
         UnsupportedLayerError: if a dimension is not known.
     """
-    shape = tuple(model.input_shape[1:]) if isinstance(model.input_shape, tuple) else ()
+    found = getattr(model, "input_shape", None)
+    shape = tuple(found[1:]) if isinstance(found, tuple) else ()
     if not shape or any(not isinstance(n, int) for n in shape):
         raise UnsupportedLayerError(
             f"Model `{model.name}` must have one input of a fixed shape. "
-            f"Received: input_shape={model.input_shape}"
+            f"Received: input_shape={found}"
         )
     return shape
 

@@ -26,10 +26,12 @@ def cnn(kernel_space="ternary", space="ternary", **conv):
 
 
 def data(count=128, seed=0):
-    """(float images that a codes / 128 input could hold, labels that depend on them)."""
+    """(float images that are codes / 128, labels): three fixed patterns under noise."""
     rng = np.random.default_rng(seed)
-    x = (rng.integers(0, 256, (count, 8, 8, 2)).astype(np.float32) - 128) / 128
-    return x, (x.mean((1, 2)).argmax(1) + (x[:, 0, 0, 0] > 0)).astype(int)
+    patterns = np.random.default_rng(99).normal(size=(3, 8, 8, 2))
+    y = rng.integers(0, 3, count)
+    codes = np.clip(np.rint(40 * (patterns[y] + rng.normal(size=(count, 8, 8, 2)))), -128, 127)
+    return codes.astype(np.float32) / 128, y
 
 
 def kernels(model):

@@ -101,7 +101,7 @@ model = keras.models.load_model(sys.argv[1])
 x = np.load(sys.argv[2])
 assert [v.dtype for v in model.trainable_variables].count("int8") == 3
 np.save(sys.argv[3], np.asarray(model(x)))
-model.fit(x, np.zeros(len(x), int), verbose=0)
+model.fit(x, np.zeros(len(x), int), verbose=0, shuffle=False)
 np.savez(sys.argv[4], *model.get_weights())
 """
 
@@ -118,13 +118,12 @@ def test_saved_model_in_a_fresh_process(tmp_path, space, tag, size, rule):
     subprocess.run([sys.executable, "-c", SAVED, *paths], check=True, cwd=ROOT, timeout=300)
     assert np.array_equal(np.load(paths[2]), np.asarray(model(x)))
     # Training goes on in the fresh process exactly as it does here.
-    model.fit(x, np.zeros(len(x), int), verbose=0)
+    model.fit(x, np.zeros(len(x), int), verbose=0, shuffle=False)
     with np.load(paths[3]) as weights:
         for mine, theirs in zip(model.get_weights(), weights.values()):
             assert mine.tobytes() == theirs.tobytes()
     with zipfile.ZipFile(paths[0]) as archive:
         archive.extract("model.weights.h5", tmp_path)
-    model.save(paths[0])
     with h5py.File(tmp_path / "model.weights.h5") as file:
         stored = {n: d.shape for n, d in _datasets(file) if tag in n}
         assert len(stored) == 3 and (size,) in [(int(np.prod(s)),) for s in stored.values()]
@@ -141,12 +140,12 @@ def test_corrupt_or_foreign_weights_are_refused(tmp_path):
     model = cnn()
     model.save_weights(path)
     other = cnn("z3")
-    with pytest.raises(InvalidArgumentError, match=r"kernel\.int8"):
+    with pytest.raises(ValueError, match=r"kernel\.int8"):  # Keras gathers our errors in one
         other.load_weights(path)
     with h5py.File(path, "r+") as file:
         name = next(n for n, _ in _datasets(file) if "base3" in n)
         file[name][0] = 255
-    with pytest.raises(InvalidArgumentError, match=r"0\.\.242"):
+    with pytest.raises(ValueError, match=r"0\.\.242"):
         model.load_weights(path)
 
 
@@ -244,5 +243,5 @@ def test_saved_model_format(tmp_path):
     model = cnn()
     x, _ = data(4)
     model.export(str(tmp_path / "saved"), verbose=False)
-    served = tf.saved_model.load(str(tmp_path / "saved")).serve(tf.constant(x))
-    assert np.array_equal(served.numpy(), model(x).numpy())
+    loaded = tf.saved_model.load(str(tmp_path / "saved"))
+    assert np.array_equal(loaded.serve(tf.constant(x)).numpy(), model(x).numpy())

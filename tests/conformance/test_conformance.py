@@ -1,0 +1,109 @@
+"""Every sample graph on every back end equals the reference, integer for integer.
+
+The logits are exact functions of the last layer's integers; the C self-test, which runs
+here too, compares every layer's output with the reference by digest.
+"""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from keras_gxnor import graph as g
+from keras_gxnor import reference
+from keras_gxnor.converters import c_source, convert, emulator, host, tflite, verification, verify
+from keras_gxnor.errors import VerificationError
+from tests.conformance.samples import SAMPLES, inputs
+
+IMAGES = 12
+LITE = [name for name, (target, _) in verification.BACKENDS.items() if target == "tflite"]
+
+
+def _report(graph, artifact, names):
+    return verify(graph, artifact, inputs(graph, IMAGES), names)
+
+
+def test_the_samples_cover_what_they_should():
+    assert len(SAMPLES) >= 20
+    graphs = [build() for build in SAMPLES.values()]
+    ops = [node.op for graph in graphs for node in graph.nodes]
+    channels = {op.kernel.shape[-1] for op in ops if isinstance(op, (g.Dense, g.Conv2D))}
+    assert min(channels) == 1 and max(channels) >= 100
+    assert any(isinstance(op, g.Threshold) and op.flipped.any() for op in ops)
+    assert {op.padding for op in ops if isinstance(op, g.Conv2D)} == {"same", "valid"}
+    assert any(isinstance(op, g.Conv2D) and max(op.strides) > 1 for op in ops)
+    assert any(isinstance(op, g.Conv2D) and op.groups > 1 for op in ops)
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_tflite(name):
+    graph = SAMPLES[name]()
+    report = _report(graph, tflite.emit(graph, name), LITE)
+    assert report.ok, report
+    assert report.images == dict.fromkeys(LITE, IMAGES) and len(LITE) == 4
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_c(name):
+    graph = SAMPLES[name]()
+    artifact = c_source.emit(graph, name)
+    report = _report(graph, artifact, ["c_host", "c_cortex_m4"])
+    assert report.ok, report
+    assert report.images == {"c_host": IMAGES, "c_cortex_m4": IMAGES}
+    assert report.cost.scratch_bytes == artifact.sizes["scratch"]
+    assert host.selftest(artifact) == 0
+    assert emulator.selftest(artifact) == 0
+
+
+def _damaged(graph):
+    """The graph with one weight of its last kernel turned."""
+    nodes = list(graph.nodes)
+    index = max(i for i, n in enumerate(nodes) if isinstance(n.op, (g.Dense, g.Conv2D)))
+    kernel = nodes[index].op.kernel.copy()
+    kernel.flat[0] = -1 if kernel.flat[0] == 1 else 1
+    op = dataclasses.replace(nodes[index].op, kernel=kernel)
+    nodes[index] = dataclasses.replace(nodes[index], op=op)
+    return dataclasses.replace(graph, nodes=tuple(nodes))
+
+
+@pytest.mark.parametrize("backend", verification.BACKENDS)
+def test_a_broken_back_end_fails(backend):
+    """One wrong weight, or logits off by one bit, on each back end alone."""
+    graph = SAMPLES["cnn_small"]()
+    target, run = verification.BACKENDS[backend]
+    emit = {"tflite": tflite.emit, "c": c_source.emit}[target]
+    x = inputs(graph, IMAGES)
+    truth = reference.run(graph, x)
+    good, _ = run(emit(graph, "good"), x)
+    bad, _ = run(emit(_damaged(graph), "bad"), x)
+    assert verification.count_mismatches(good, truth) == (0, 0)
+    assert verification.count_mismatches(bad, truth)[0] > 0
+    nudged = good.copy()
+    nudged[3, 2] = np.nextafter(nudged[3, 2], np.float32(np.inf))
+    assert verification.count_mismatches(nudged, truth)[0] == 1
+
+
+@pytest.mark.parametrize("target", ["tflite", "c"])
+def test_convert_refuses_a_broken_emitter(target, monkeypatch, tmp_path):
+    import keras_gxnor.converters as converters
+
+    emit = converters.TARGETS[target]
+    graph = SAMPLES["cnn_small"]()
+
+    def broken(graph, name):
+        return dataclasses.replace(emit(_damaged(graph), name), graph=graph)
+
+    monkeypatch.setitem(converters.TARGETS, target, broken)
+    with pytest.raises(VerificationError, match="NOT equal"):
+        convert(graph, target, name="broken").write(tmp_path)
+    assert not list(tmp_path.iterdir())
+    monkeypatch.undo()
+    assert convert(graph, target, name="fine").write(tmp_path)
+
+
+@pytest.mark.parametrize("target", ["tflite", "c"])
+def test_same_graph_same_bytes(target):
+    for name in ("cnn_small", "dense_extreme"):
+        one, two = (convert(SAMPLES[name](), target, name=name, check=False) for _ in range(2))
+        assert one.files == two.files
+        assert one.summary()[next(iter(one.files))] == len(one.main)

@@ -1,0 +1,334 @@
+"""Lowering: the graph equals Keras, layer by layer, and everything else is named and refused."""
+
+import keras
+import numpy as np
+import pytest
+
+import keras_gxnor
+from keras_gxnor import DiscreteActivation, GXNORConv2D, GXNORDense, InputSpec, lowering, reference
+from keras_gxnor import graph as g
+from keras_gxnor.converters import verification
+from keras_gxnor.errors import GraphError, InvalidArgumentError, UnsupportedLayerError
+from keras_gxnor.evaluation import exact_first, plain
+
+L = keras.layers
+IMAGE = InputSpec(scale=1 / 128, zero_point=128)
+
+
+def sequential(*layers, shape=(10, 9, 2)):
+    model = keras.Sequential([keras.Input(shape), *layers], name="net")
+    return randomize(model)
+
+
+def randomize(model, seed=0):
+    """Gives batch normalization and biases values of every sign, zero included."""
+    rng = np.random.default_rng(seed)
+    for layer in model.layers:
+        if isinstance(layer, L.BatchNormalization):
+            channels = layer.moving_mean.shape[0]
+            gamma = rng.normal(size=channels) * rng.choice([0.1, 1, 10], channels)
+            gamma[3::4] = 0
+            if layer.scale:
+                layer.gamma.assign(gamma)
+            if layer.center:
+                layer.beta.assign(rng.normal(size=channels))
+            layer.moving_mean.assign(rng.normal(size=channels) * 3)
+            layer.moving_variance.assign(rng.random(channels) * 20)
+        elif getattr(layer, "bias", None) is not None:
+            layer.bias.assign(rng.normal(size=layer.bias.shape))
+    return model
+
+
+def codes(model, spec=IMAGE, count=24, seed=0):
+    limits = np.iinfo(spec.dtype)
+    shape = (count, *model.input_shape[1:])
+    return np.random.default_rng(seed).integers(limits.min, limits.max + 1, shape)
+
+
+def bn(**kwargs):
+    return L.BatchNormalization(**kwargs)
+
+
+def conv(filters, size=3, **kwargs):
+    return GXNORConv2D(filters, size, **{"use_bias": False, **kwargs})
+
+
+MODELS = {
+    "mlp": lambda: sequential(GXNORDense(20), bn(), DiscreteActivation(), GXNORDense(3), shape=(30,)),
+    "bias_only": lambda: sequential(GXNORDense(20, "ternary"), GXNORDense(3), shape=(30,)),
+    "no_bias_no_bn": lambda: sequential(GXNORDense(3, use_bias=False), shape=(30,)),
+    "logits_bias_and_bn": lambda: sequential(GXNORDense(3), bn(), shape=(30,)),
+    "bn_without_gamma": lambda: sequential(
+        GXNORDense(9), bn(scale=False), DiscreteActivation(), GXNORDense(3), bn(center=False), shape=(9,)
+    ),
+    "bn_twice": lambda: sequential(
+        GXNORDense(60), bn(), bn(), DiscreteActivation(), GXNORDense(3), bn(), bn(), shape=(90,)
+    ),
+    "pool_before_bn": lambda: sequential(
+        conv(9), L.MaxPooling2D(), bn(), DiscreteActivation(), L.Flatten(), GXNORDense(3)
+    ),
+    "pool_after_bn": lambda: sequential(
+        conv(9), bn(), L.MaxPooling2D(), DiscreteActivation(), L.Flatten(), GXNORDense(3)
+    ),
+    "pool_after_activation": lambda: sequential(
+        conv(9), bn(), DiscreteActivation(), L.MaxPooling2D(3, 2, "same"), L.Flatten(), GXNORDense(3)
+    ),
+    "pool_everywhere": lambda: sequential(
+        L.MaxPooling2D(), conv(9), L.MaxPooling2D(1), bn(), L.MaxPooling2D(2, 1), DiscreteActivation(),
+        L.MaxPooling2D(2, 1, "same"), L.Flatten(), GXNORDense(3), bn(),
+    ),
+    "bias_then_pool": lambda: sequential(
+        conv(9, use_bias=True), L.MaxPooling2D(), bn(), DiscreteActivation(), L.Flatten(), GXNORDense(3)
+    ),
+    "flatten_before_activation": lambda: sequential(
+        conv(5), bn(), L.Flatten(), DiscreteActivation(), GXNORDense(3)
+    ),
+    "pool_and_flatten_before_activation": lambda: sequential(
+        conv(5), bn(), L.MaxPooling2D(), L.Flatten(), DiscreteActivation(), GXNORDense(3)
+    ),
+    "conv_to_one_pixel_then_bn": lambda: sequential(
+        conv(12, (10, 9)), L.Flatten(), bn(), DiscreteActivation(), GXNORDense(3), bn()
+    ),
+    "conv_logits_flattened": lambda: sequential(conv(3, (10, 9)), bn(), L.Flatten()),
+    "conv_logits_features": lambda: sequential(conv(3, (9, 9)), bn(), L.Flatten(), bn()),
+    "conv_logits_features_alone": lambda: sequential(conv(3, (9, 9)), L.Flatten(), bn()),
+    "conv_logits_spatial": lambda: sequential(conv(3), bn()),
+    "dense_on_pixels": lambda: sequential(
+        GXNORDense(6), bn(), DiscreteActivation(), L.Flatten(), GXNORDense(3)
+    ),
+    "image_flattened_first": lambda: sequential(L.Flatten(), GXNORDense(6, "ternary"), GXNORDense(3)),
+    "strides_groups_dilation": lambda: sequential(
+        conv(6, 3, strides=2, padding="same", groups=2), bn(), DiscreteActivation(),
+        conv(4, 2, dilation_rate=2, padding="same"), bn(), DiscreteActivation(), L.Flatten(), GXNORDense(3),
+    ),
+    "does_nothing_at_inference": lambda: sequential(
+        L.GaussianNoise(0.1), conv(4), L.SpatialDropout2D(0.1), bn(), L.Activation("linear"),
+        L.Activation(keras_gxnor.MultiStep()), L.Dropout(0.5), L.Flatten(), GXNORDense(3), L.Identity(),
+    ),
+    "binary": lambda: sequential(
+        conv(7, kernel_space="binary"), bn(), DiscreteActivation("binary"), L.Flatten(),
+        GXNORDense(3, kernel_space="binary"),
+    ),
+    "many_states": lambda: sequential(
+        conv(7, kernel_space="z3"), bn(), DiscreteActivation("z4", 0.1), L.MaxPooling2D(), L.Flatten(),
+        GXNORDense(3, kernel_space="z6"), bn(),
+    ),
+    "half_range_two": lambda: sequential(
+        conv(7, kernel_space=keras_gxnor.DiscreteSpace(1, 2.0)), bn(),
+        DiscreteActivation(keras_gxnor.DiscreteSpace(2, 0.5), 0.25), L.Flatten(), GXNORDense(3),
+    ),
+    "rescaling": lambda: sequential(
+        L.Rescaling(1 / 128, -1), conv(4), bn(), DiscreteActivation(), L.Flatten(), GXNORDense(3)
+    ),
+}
+EXACT_RAW = InputSpec(scale=1.0, zero_point=0)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_graph_equals_keras_bit_for_bit(name):
+    model = MODELS[name]()
+    spec = EXACT_RAW if name == "rescaling" else IMAGE
+    graph = lowering.from_keras(model, spec)
+    q = codes(model)
+    assert np.array_equal(reference.run(graph, q), plain(model, spec, q))
+    assert np.array_equal(exact_first(model, spec, q), plain(model, spec, q))
+    assert len(np.unique(reference.run(graph, q))) > 3  # the comparison compares something
+
+
+@pytest.mark.parametrize("name", ["mlp", "pool_before_bn", "pool_after_bn", "many_states"])
+def test_hidden_activations_equal_keras(name):
+    model = MODELS[name]()
+    graph = lowering.from_keras(model, IMAGE)
+    q = codes(model)
+    trace = reference.run(graph, q, trace=True)
+    step = next(n for n in graph.nodes if isinstance(n.op, g.Threshold))
+    end = [n.name for n in graph.nodes].index(step.name)
+    if name == "pool_after_bn":
+        end += 1  # the pool, which the graph runs after the step
+    part = keras.Sequential([keras.Input(model.input_shape[1:])])
+    for layer in model.layers:
+        part.add(layer)
+        if isinstance(layer, DiscreteActivation):
+            break
+    expected = plain(part, IMAGE, q) / np.float32(step.op.space.scale)
+    assert np.array_equal(trace[graph.nodes[end].name], expected.astype(np.int32))
+
+
+def test_functional_and_nested_models():
+    inner = keras.Sequential([keras.Input((9, 8, 4)), bn(), DiscreteActivation()], name="inner")
+    x = inputs = keras.Input((11, 10, 2))
+    x = inner(conv(4)(x))
+    outputs = GXNORDense(3)(L.Flatten()(x))
+    model = keras.Model(inputs, outputs)
+    randomize(inner)
+    graph = lowering.from_keras(model, IMAGE)
+    q = codes(model)
+    assert np.array_equal(reference.run(graph, q), plain(model, IMAGE, q))
+
+
+def test_constant_channels_and_extreme_thresholds():
+    model = sequential(GXNORDense(6, use_bias=False), bn(), DiscreteActivation(), GXNORDense(3), shape=(4,))
+    layer = model.layers[1]
+    layer.gamma.assign([0, 0, 1e-30, 1e30, -1e30, 1])
+    layer.beta.assign([1, 0, 0, 0, 0, -1e9])
+    layer.moving_mean.assign([0, 0, 0, 0, 0, 0])
+    layer.moving_variance.assign([1, 1, 1, 1, 1, 1])
+    graph = lowering.from_keras(model, IMAGE)
+    q = codes(model, count=500)
+    assert np.array_equal(reference.run(graph, q), plain(model, IMAGE, q))
+    step = reference.run(graph, q, trace=True)[model.layers[2].name]
+    assert (step[:, 0] == 1).all() and (step[:, [1, 2]] == 0).all() and (step[:, 5] == -1).all()
+    assert set(step[:, 3]) >= {-1, 1}
+
+
+def test_every_accumulator_of_a_threshold():
+    """All sums of 12 inputs in -2..2, against Keras on every one of them."""
+    model = sequential(GXNORDense(40, use_bias=False), bn(), DiscreteActivation(), GXNORDense(3), shape=(1,))
+    for spec in (InputSpec("int8", 1.0, 0), InputSpec("int8", 0.125, 100), InputSpec("uint8", 4.0, 3)):
+        graph = lowering.from_keras(model, spec)
+        limits = np.iinfo(spec.dtype)
+        q = np.arange(limits.min, limits.max + 1)[:, None]
+        assert np.array_equal(reference.run(graph, q), plain(model, spec, q))
+
+
+def test_inexact_scales_equal_keras_with_exact_sums():
+    spec = InputSpec(scale=1 / 255)
+    model = MODELS["pool_before_bn"]()
+    graph = lowering.from_keras(model, spec)
+    q = codes(model, spec, 200)
+    assert np.array_equal(reference.run(graph, q), exact_first(model, spec, q))
+
+
+@pytest.mark.parametrize("factor, offset, spec, expected", [
+    (1 / 128, -1, InputSpec(scale=1.0), (1 / 128, 128)),
+    (2.0, 0, InputSpec(scale=1 / 64, zero_point=5), (1 / 32, 5)),
+    (1 / 255, 0, InputSpec(scale=1.0), (1 / 255, 0)),
+])
+def test_rescaling_folds(factor, offset, spec, expected):
+    model = sequential(L.Rescaling(factor, offset), GXNORDense(3), shape=(4,))
+    folded = lowering.from_keras(model, spec).input.spec
+    assert (folded.scale, folded.zero_point) == expected
+
+
+class Odd(L.Layer):
+    def call(self, x):
+        return x * x
+
+
+UNSUPPORTED = {
+    "float dense": (lambda: sequential(L.Dense(3, name="d"), shape=(4,)), "`d`.*GXNORDense"),
+    "float conv": (lambda: sequential(L.Conv2D(3, 2, name="c")), "`c`.*GXNORConv2D"),
+    "relu": (lambda: sequential(GXNORDense(4), L.ReLU(name="r"), shape=(4,)), "`r`.*DiscreteActivation"),
+    "relu argument": (lambda: sequential(GXNORDense(4, "relu", name="d"), shape=(4,)), "`d`.*relu"),
+    "softmax": (lambda: sequential(GXNORDense(4, "softmax", name="d"), shape=(4,)), "from_logits"),
+    "softmax layer": (lambda: sequential(GXNORDense(4), L.Softmax(name="s"), shape=(4,)), "from_logits"),
+    "average": (lambda: sequential(L.AveragePooling2D(2, name="a"), conv(3)), "`a`.*MaxPooling2D"),
+    "no activation": (
+        lambda: sequential(GXNORDense(4), GXNORDense(3, name="d"), shape=(4,)), "`d`.*between the two"
+    ),
+    "bn first": (lambda: sequential(bn(name="b"), GXNORDense(3), shape=(4,)), "`b`"),
+    "bn after activation": (
+        lambda: sequential(GXNORDense(4, "ternary"), bn(name="b"), GXNORDense(3), shape=(4,)), "`b`"
+    ),
+    "bn around pool": (
+        lambda: sequential(conv(4), bn(), L.MaxPooling2D(), bn(name="b"), DiscreteActivation()), "`b`"
+    ),
+    "bn per feature, activation": (
+        lambda: sequential(conv(4), L.Flatten(), bn(), DiscreteActivation(name="a"), GXNORDense(3)), "`a`"
+    ),
+    "activation first": (lambda: sequential(DiscreteActivation(name="a"), conv(3)), "`a`.*before it"),
+    "ends in codes": (lambda: sequential(GXNORDense(3, "ternary"), shape=(4,)), "logits"),
+    "pools logits": (lambda: sequential(conv(3), bn(), L.MaxPooling2D(name="p")), "`p`.*logits"),
+    "channels first": (
+        lambda: sequential(conv(3, 2, data_format="channels_first", name="c"), L.Flatten()), "`c`.*channels_last"
+    ),
+    "bn axis": (lambda: sequential(conv(3), bn(axis=1, name="b")), "`b`.*axis"),
+    "late rescaling": (
+        lambda: sequential(GXNORDense(3), L.Rescaling(2.0, name="r"), shape=(4,)), "`r`.*first layer"
+    ),
+    "zero point": (lambda: sequential(L.Rescaling(1 / 127.5, -1, name="r"), conv(3)), "`r`.*127.5.*1 / 128"),
+    "negative rescaling": (lambda: sequential(L.Rescaling(-1.0, name="r"), conv(3)), "`r`.*positive"),
+    "half range": (
+        lambda: sequential(GXNORDense(3, kernel_space={"order": 1, "half_range": 0.7}, name="d"), shape=(4,)),
+        "`d`.*half_range=1",
+    ),
+    "custom": (lambda: sequential(Odd(name="o"), GXNORDense(3), shape=(4,)), "`o`.*no exact integer form"),
+}
+
+
+@pytest.mark.parametrize("name", UNSUPPORTED)
+def test_unsupported_layers_are_named(name):
+    make, words = UNSUPPORTED[name]
+    with pytest.raises(UnsupportedLayerError, match=f"(?s){words}"):
+        lowering.from_keras(make(), InputSpec(scale=1.0))
+
+
+def test_branches_shared_layers_and_subclasses_are_named():
+    inputs = keras.Input((4,))
+    a, b = GXNORDense(4, "ternary")(inputs), GXNORDense(4, "ternary")(inputs)
+    merged = keras.Model(inputs, GXNORDense(3)(L.Add(name="join")([a, b])))
+    with pytest.raises(UnsupportedLayerError, match="`join` has 2 inputs"):
+        lowering.from_keras(merged)
+    twice = GXNORDense(4, "ternary", name="twice")
+    with pytest.raises(UnsupportedLayerError, match="`twice`.*used more than once"):
+        lowering.from_keras(keras.Model(inputs, GXNORDense(3)(twice(twice(inputs)))))
+    two = keras.Model(inputs, [GXNORDense(3)(a), GXNORDense(3)(b)])
+    with pytest.raises(UnsupportedLayerError, match="one output"):
+        lowering.from_keras(two)
+
+    class Sub(keras.Model):
+        def call(self, x):
+            return x
+
+    with pytest.raises(UnsupportedLayerError, match="subclassed"):
+        lowering.from_keras(Sub())
+
+
+def test_other_refusals():
+    with pytest.raises(InvalidArgumentError, match="Keras model"):
+        lowering.from_keras("model.keras")
+    with pytest.raises(InvalidArgumentError, match="not built"):
+        lowering.from_keras(keras.Sequential([GXNORDense(3)]))
+    with pytest.raises(InvalidArgumentError, match="InputSpec"):
+        lowering.from_keras(MODELS["mlp"](), {"scale": 1})
+    with pytest.raises(UnsupportedLayerError, match="fixed shape"):
+        lowering.from_keras(sequential(conv(3), shape=(None, None, 1)))
+    with pytest.raises(GraphError, match=r"2\^24"):
+        lowering.from_keras(sequential(GXNORDense(1, kernel_initializer="ones"), shape=(70_000,)))
+
+
+@pytest.mark.parametrize("where", ["gamma", "moving_variance", "beta"])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_nan_names_the_layer(where, value):
+    for model in (MODELS["mlp"](), MODELS["logits_bias_and_bn"]()):
+        layer = next(layer for layer in model.layers if isinstance(layer, L.BatchNormalization))
+        getattr(layer, where).assign(np.full(layer.gamma.shape, value))
+        if where == "moving_variance" and value == np.inf:
+            continue  # 1 / sqrt(inf) is 0: a constant channel, and finite
+        with pytest.raises(UnsupportedLayerError, match="NaN or infinity"):
+            lowering.from_keras(model, IMAGE)
+
+
+def test_mixed_precision_is_refused_with_the_remedy():
+    keras.mixed_precision.set_global_policy("mixed_float16")
+    model = MODELS["mlp"]()
+    with pytest.raises(UnsupportedLayerError, match="float16.*set_weights"):
+        lowering.from_keras(model, IMAGE)
+
+
+def test_a_wrong_threshold_would_be_seen():
+    import dataclasses
+
+    model = MODELS["mlp"]()
+    graph = lowering.from_keras(model, IMAGE)
+    nodes = list(graph.nodes)
+    index = next(i for i, n in enumerate(nodes) if isinstance(n.op, g.Threshold))
+    op = nodes[index].op
+    nodes[index] = dataclasses.replace(
+        nodes[index], op=dataclasses.replace(op, thresholds=op.thresholds + np.int32(60))
+    )
+    wrong = dataclasses.replace(graph, nodes=tuple(nodes))
+    q = codes(model, count=200)
+    truth = plain(model, IMAGE, q)
+    assert verification.count_mismatches(reference.run(graph, q), truth) == (0, 0)
+    assert verification.count_mismatches(reference.run(wrong, q), truth)[0] > 0

@@ -1,0 +1,103 @@
+import keras
+import numpy as np
+import pytest
+
+import keras_gxnor
+from keras_gxnor import InputSpec, evaluation
+from keras_gxnor.converters import convert, verification, verify
+from keras_gxnor.errors import InvalidArgumentError, UnsupportedLayerError, VerificationError
+from tests.unit.test_lowering import IMAGE, MODELS, codes, randomize
+
+ALL = list(verification.BACKENDS)
+
+
+@pytest.mark.parametrize("target", ["tflite", "c"])
+def test_one_artifact_runs_every_back_end(target):
+    model = MODELS["pool_before_bn"]()
+    artifact = convert(model, target, IMAGE, name="net")
+    lines = []
+    report = verify(model, artifact, codes(model), limits={"tflite_micro": 5}, progress=lines.append)
+    assert report.ok and list(report.mismatches) == ALL == list(report.class_mismatches)
+    assert report.images == {**dict.fromkeys(ALL, 24), "tflite_micro": 5}
+    assert report.border == 0 and report.cost.instructions > 1000
+    assert "equal to Keras in every logit" in str(report) and len(lines) == len(ALL) + 1
+
+
+@pytest.mark.parametrize("name", ["mlp", "flatten_before_activation", "conv_logits_spatial", "binary"])
+def test_keras_to_every_back_end(name):
+    model = MODELS[name]()
+    report = verify(model, convert(model, "c", IMAGE), codes(model))
+    assert report.ok and list(report.mismatches) == ALL, report
+
+
+def test_another_model_s_artifact_is_caught():
+    model, other = MODELS["mlp"](), randomize(MODELS["mlp"](), seed=5)
+    artifact = convert(other, "tflite", IMAGE)
+    report = verify(model, artifact, codes(model), ["reference", "litert_builtin"])
+    assert not report.ok and min(report.mismatches.values()) > 0
+    assert "NOT equal" in str(report)
+
+
+def test_border_cases_are_counted_apart():
+    """With 1/255, Keras' own rounding may cross a threshold; all back ends agree on the exact side."""
+    spec = InputSpec(scale=1 / 255)
+    model = keras.Sequential(
+        [keras.Input((64,)), keras_gxnor.GXNORDense(200, use_bias=False),
+         keras.layers.BatchNormalization(), keras_gxnor.DiscreteActivation(), keras_gxnor.GXNORDense(3)]
+    )
+    bn = model.layers[1]
+    # Thresholds exactly on sums: x = 100 / 255, where the exact tie gives 0.
+    bn.moving_mean.assign(np.full(200, np.float32(100) * np.float32(1 / 255) - 0.5))
+    bn.moving_variance.assign(np.full(200, 1 - bn.epsilon))
+    q = codes(model, spec, 3000)
+    artifact = convert(model, "tflite", spec)
+    report = verify(model, artifact, q, ["reference", "litert_xnnpack"])
+    assert report.ok, report
+    plain, exact = (f(model, spec, q) for f in (evaluation.plain, evaluation.exact_first))
+    assert report.border == (plain != exact).any(1).sum() > 0
+    assert "border" in str(report)
+
+
+def test_rescaling_models_take_raw_codes():
+    model = MODELS["rescaling"]()
+    artifact = convert(model, "tflite", InputSpec(scale=1.0))
+    assert artifact.input_spec == InputSpec(scale=1.0)
+    assert artifact.graph.input.spec == IMAGE
+    assert verify(model, artifact, codes(model), ["reference", "litert_builtin"]).ok
+
+
+def test_nan_and_shapes_never_pass():
+    x = np.zeros((4, 3), np.float32)
+    assert verification.count_mismatches(x, x) == (0, 0)
+    bad = x.copy()
+    bad[1, 2] = np.nan
+    assert verification.count_mismatches(bad, x)[0] == 1
+    assert verification.count_mismatches(bad, bad)[0] == 1
+    for wrong in (x[:3], x.astype(np.float64), x[:, :2]):
+        with pytest.raises(VerificationError, match="Expected logits"):
+            verification.count_mismatches(wrong, x)
+
+
+def test_an_empty_report_is_not_ok():
+    assert not verification.Report({}, {}, {}).ok
+    assert not verification.Report({"a": 0}, {"a": 0}, {"a": 0}).ok
+    assert verification.Report({"a": 0}, {"a": 0}, {"a": 1}).ok
+    assert not verification.Report({"a": 1}, {"a": 0}, {"a": 1}).ok
+
+
+def test_refusals():
+    model = MODELS["mlp"]()
+    artifact = convert(model, "tflite", IMAGE)
+    for x, backends, words in (
+        (codes(model).astype(np.float32), None, "integer codes"),
+        (codes(model)[:0], None, "at least one"),
+        (codes(model), ["litert_gpu"], "back end must be one of"),
+    ):
+        with pytest.raises(InvalidArgumentError, match=words):
+            verify(model, artifact, x, backends)
+    with pytest.raises(InvalidArgumentError, match="target"):
+        convert(model, "onnx")
+    with pytest.raises(InvalidArgumentError, match="Remove `input_spec`"):
+        convert(artifact.graph, "tflite", IMAGE)
+    with pytest.raises(UnsupportedLayerError, match="GXNORDense"):
+        convert(keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, name="d")]))
