@@ -43,7 +43,7 @@ def from_keras(model, input_spec=None, name=None) -> g.Graph:
     Example:
 
     >>> model = keras.Sequential([keras.Input((4,)), GXNORDense(2)])
-    >>> [type(node.op).__name__ for node in from_keras(model).nodes]
+    >>> [type(node.op).__name__ for node in from_keras(model, InputSpec(scale=1 / 128)).nodes]
     ['Input', 'Dense', 'Affine']
     """
     spec = g.InputSpec() if input_spec is None else input_spec

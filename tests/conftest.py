@@ -1,8 +1,4 @@
-"""Shared by all tests: quiet TensorFlow, seeds, and small nets."""
-
-import os
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+"""Shared by all tests."""
 
 import pytest
 

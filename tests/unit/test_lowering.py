@@ -246,7 +246,9 @@ UNSUPPORTED = {
     "late rescaling": (
         lambda: sequential(GXNORDense(3), L.Rescaling(2.0, name="r"), shape=(4,)), "`r`.*first layer"
     ),
-    "zero point": (lambda: sequential(L.Rescaling(1 / 127.5, -1, name="r"), conv(3)), "`r`.*127.5.*1 / 128"),
+    "zero point": (
+        lambda: sequential(L.Rescaling(1 / 127.5, -1, name="r"), conv(3)), "`r`.*127.5.*1 / 128"
+    ),
     "negative rescaling": (lambda: sequential(L.Rescaling(-1.0, name="r"), conv(3)), "`r`.*positive"),
     "half range": (
         lambda: sequential(GXNORDense(3, kernel_space={"order": 1, "half_range": 0.7}, name="d"), shape=(4,)),
@@ -270,7 +272,7 @@ def test_branches_shared_layers_and_subclasses_are_named():
     with pytest.raises(UnsupportedLayerError, match="`join` has 2 inputs"):
         lowering.from_keras(merged)
     twice = GXNORDense(4, "ternary", name="twice")
-    with pytest.raises(UnsupportedLayerError, match="`twice`.*used more than once"):
+    with pytest.raises(UnsupportedLayerError, match=r"`twice`.*used more than once"):
         lowering.from_keras(keras.Model(inputs, GXNORDense(3)(twice(twice(inputs)))))
     two = keras.Model(inputs, [GXNORDense(3)(a), GXNORDense(3)(b)])
     with pytest.raises(UnsupportedLayerError, match="one output"):
@@ -312,7 +314,7 @@ def test_nan_names_the_layer(where, value):
 def test_mixed_precision_is_refused_with_the_remedy():
     keras.mixed_precision.set_global_policy("mixed_float16")
     model = MODELS["mlp"]()
-    with pytest.raises(UnsupportedLayerError, match="float16.*set_weights"):
+    with pytest.raises(UnsupportedLayerError, match=r"float16.*set_weights"):
         lowering.from_keras(model, IMAGE)
 
 

@@ -215,7 +215,7 @@ def test_ordinary_optimizers_are_refused(name):
 
 def test_sgd_says_what_to_use():
     model = cnn()
-    x, y = data(16)
+    x, _ = data(16)
     model.compile("sgd", "mse")
     with pytest.raises(InvalidArgumentError, match="DSTOptimizer"):
         model.fit(x, np.zeros((16, 3)), verbose=0)
