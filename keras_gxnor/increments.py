@@ -12,8 +12,21 @@ from keras_gxnor.errors import InvalidArgumentError
 _TINY = 1e-12  # keeps 0 / 0 out; gradients that matter are far above
 
 
+class IncrementRule:
+    """What all rules share. A rule has `slots(shape)`, `__call__` and `get_config()`."""
+
+    @classmethod
+    def from_config(cls, config):
+        """Inverse of `get_config`."""
+        return cls(**config)
+
+    def __repr__(self):
+        arguments = ", ".join(f"{name}={value!r}" for name, value in self.get_config().items())
+        return f"{type(self).__name__}({arguments})"
+
+
 @keras.saving.register_keras_serializable(package="keras_gxnor")
-class AdamIncrement:
+class AdamIncrement(IncrementRule):
     """The paper's rule: u = m_hat / (sqrt(v_hat) + epsilon), Adam's step (Deng et al. 2018).
 
     Two float32 slots: 8 bytes a weight beside the code.
@@ -46,14 +59,9 @@ class AdamIncrement:
         """Arguments that rebuild this rule."""
         return {"beta_1": self.beta_1, "beta_2": self.beta_2, "epsilon": self.epsilon}
 
-    @classmethod
-    def from_config(cls, config):
-        """Inverse of `get_config`."""
-        return cls(**config)
-
 
 @keras.saving.register_keras_serializable(package="keras_gxnor")
-class MomentumIncrement:
+class MomentumIncrement(IncrementRule):
     """Momentum over the gradient's RMS: u = m_hat / rms, m <- momentum m + (1 - momentum) g.
 
     Adam with one second moment for the whole kernel: rms is the root of the running mean of
@@ -108,11 +116,6 @@ class MomentumIncrement:
         """Arguments that rebuild this rule."""
         return {"momentum": self.momentum, "beta_2": self.beta_2, "dtype": self.dtype}
 
-    @classmethod
-    def from_config(cls, config):
-        """Inverse of `get_config`."""
-        return cls(**config)
-
 
 _RULES = {"adam": AdamIncrement, "momentum": MomentumIncrement}
 
@@ -121,17 +124,17 @@ def get(identifier):
     """Returns the increment rule that `identifier` names.
 
     Args:
-        identifier: A rule, `"adam"`, `"momentum"`, or a serialized rule.
+        identifier: An `IncrementRule`, `"adam"`, `"momentum"`, or a serialized rule.
 
     Raises:
         InvalidArgumentError: if it names no rule.
 
     Example:
 
-    >>> get("momentum").get_config()
-    {'momentum': 0.99, 'beta_2': 0.999, 'dtype': 'int8'}
+    >>> get("momentum")
+    MomentumIncrement(momentum=0.99, beta_2=0.999, dtype='int8')
     """
-    if isinstance(identifier, tuple(_RULES.values())):
+    if isinstance(identifier, IncrementRule):
         return identifier
     if isinstance(identifier, str) and identifier in _RULES:
         return _RULES[identifier]()

@@ -240,7 +240,8 @@ UNSUPPORTED = {
     "ends in codes": (lambda: sequential(GXNORDense(3, "ternary"), shape=(4,)), "logits"),
     "pools logits": (lambda: sequential(conv(3), bn(), L.MaxPooling2D(name="p")), "`p`.*logits"),
     "channels first": (
-        lambda: sequential(conv(3, 2, data_format="channels_first", name="c"), L.Flatten()), "`c`.*channels_last"
+        lambda: sequential(conv(3, 2, data_format="channels_first", name="c"), L.Flatten()),
+        "`c`.*channels_last",
     ),
     "bn axis": (lambda: sequential(conv(3), bn(axis=1, name="b")), "`b`.*axis"),
     "late rescaling": (
