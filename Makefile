@@ -3,6 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 export TF_CPP_MIN_LOG_LEVEL ?= 2
+export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 
 .PHONY: demo test lint clean
 
@@ -21,7 +22,7 @@ lint: .venv/ready
 	  rm -rf .venv; \
 	  $(PYTHON) -m pip install -q --target .tools virtualenv && \
 	  PYTHONPATH=.tools $(PYTHON) -m virtualenv -q .venv; }
-	$(BIN)/python -m pip install -q --no-compile -c constraints.txt -e ".[export,cli,mcu,dev]"
+	$(BIN)/python -m pip install -q --no-compile -e ".[export,cli,mcu,dev]"
 	touch $@
 
 clean:

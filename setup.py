@@ -33,7 +33,7 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0 AND 0BSD",
     license_files=["LICENSE", "LICENSE-0BSD"],
-    python_requires=">=3.10",
+    python_requires=">=3.11",
     packages=["keras_gxnor", "keras_gxnor.layers", "keras_gxnor.converters"],
     package_dir={"keras_gxnor.converters": "converters"},
     package_data={"keras_gxnor.converters": ["runtime/*.h", "templates/*.j2"]},

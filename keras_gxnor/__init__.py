@@ -12,7 +12,15 @@ _root = pathlib.Path(__file__).resolve().parent.parent
 if (_root / "converters" / "artifact.py").is_file():
     __path__.append(str(_root))
 
-from keras_gxnor import errors, increments, quantizers, spaces  # noqa: E402
+from keras_gxnor import (  # noqa: E402
+    converters,
+    errors,
+    increments,
+    lowering,
+    quantizers,
+    reference,
+    spaces,
+)
 from keras_gxnor.graph import Graph, InputSpec  # noqa: E402
 from keras_gxnor.increments import AdamIncrement, MomentumIncrement  # noqa: E402
 from keras_gxnor.layers import DiscreteActivation, GXNORConv2D, GXNORDense  # noqa: E402
@@ -33,8 +41,11 @@ __all__ = [
     "InputSpec",
     "MomentumIncrement",
     "MultiStep",
+    "converters",
     "errors",
     "increments",
+    "lowering",
     "quantizers",
+    "reference",
     "spaces",
 ]

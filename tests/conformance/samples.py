@@ -144,6 +144,8 @@ _BUILDERS = {
     "cnn_spatial_logits": lambda n: Chain(n, (8, 8, 1)).conv(6).step().conv(3, 3, padding="same").logits(),
     "cnn_input_pool": lambda n: Chain(n, (9, 8, 2)).pool(2, 2, "same").conv(9).step().flatten().dense(4).logits(),
     "image_flatten_dense": lambda n: Chain(n, (6, 5, 3)).flatten().dense(37).step().dense(4).logits(),
+    "conv_only": lambda n: Chain(n, (7, 6, 2)).conv(5, padding="same").logits(),
+    "conv_pool_logits": lambda n: Chain(n, (9, 9, 1)).conv(6).step().conv(3).pool(3).flatten().logits(),
     "cnn_int8_input": lambda n: Chain(n, (8, 8, 2), g.InputSpec("int8", 1 / 128, 0)).conv(16, padding="same").step().pool().flatten().dense(4).logits(),
 }
 SAMPLES = {name: (lambda n=name, b=build: b(n).graph()) for name, build in _BUILDERS.items()}

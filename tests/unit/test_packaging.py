@@ -99,6 +99,21 @@ def test_editable(source, tmp_path, mode):
     assert found == source / "converters" / "__init__.py"
 
 
+def test_importing_the_package_imports_no_extra():
+    extras = "ai_edge_litert flatbuffers jinja2 click rich tflite_micro ziglang unicorn elftools sklearn"
+    code = f"""
+import sys
+import tensorflow, keras
+before = set(sys.modules)
+import keras_gxnor
+assert keras_gxnor.converters.convert and keras_gxnor.lowering.from_keras and keras_gxnor.reference.run
+new = {{name.split(".")[0] for name in set(sys.modules) - before}}
+assert not new & set({extras!r}.split()), new
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
 def test_the_public_names_are_one_explicit_list():
     import keras_gxnor
 
