@@ -50,6 +50,51 @@ def accuracy(model, x, labels) -> float:
     return float((logits.argmax(axis=1) == labels).mean())
 
 
+def layer_types(discrete):
+    """(convolution, dense) layer classes: ours, or Keras' own."""
+    if discrete:
+        return keras_gxnor.GXNORConv2D, keras_gxnor.GXNORDense
+    return keras.layers.Conv2D, keras.layers.Dense
+
+
+def train_and_ship(build, train_set, test_set, spec, epochs, batch_size, seed, out, limits=None) -> dict:
+    """Trains the ternary net and its float twin, exports the first and verifies it.
+
+    Args:
+        build: Callable (discrete) -> Keras model; its name is the name of the files.
+        train_set, test_set: (integer codes, labels).
+        spec: `InputSpec` of the codes.
+        epochs, batch_size, seed: As for `train`.
+        out: Folder of the files.
+        limits: {back end: images to compare}, for the slow ones.
+
+    Returns:
+        dict: `accuracy`, `float_accuracy`, `images`, and what `ship` returns.
+    """
+
+    def scaled(codes):
+        return (codes.astype(np.float32) - spec.zero_point) * spec.scale
+
+    codes, labels = train_set
+    test_codes, test_labels = test_set
+    models, scores = {}, {}
+    for discrete in (True, False):
+        console.rule("ternary, DSTOptimizer" if discrete else "the same net in float32, Adam")
+        keras.utils.set_random_seed(seed)
+        model = models[discrete] = build(discrete)
+        train(model, scaled(codes), labels, epochs, batch_size, discrete, seed)
+        scores[discrete] = accuracy(model, scaled(test_codes), test_labels)
+    console.rule("export and verify")
+    ternary = models[True]
+    return {
+        "accuracy": scores[True],
+        "float_accuracy": scores[False],
+        "images": len(test_codes),
+        "float_weight_bytes": float_weight_bytes(ternary),
+        **ship(ternary, ternary.name, test_codes, spec, out, limits),
+    }
+
+
 def ship(model, name, codes, spec, out, limits=None) -> dict:
     """Exports to TFLite and C, verifies every back end, writes the files to `out`.
 

@@ -17,7 +17,7 @@ from sklearn.model_selection import train_test_split
 import keras_gxnor
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
-from common import accuracy, block, console, float_weight_bytes, save, ship, show, train
+from common import block, layer_types, save, show, train_and_ship
 
 # Pixels are 0..16. A scale of 2^-3 keeps Keras' own float sums exact: x = (q - 8) / 8.
 SPEC = keras_gxnor.InputSpec(dtype="uint8", scale=1 / 8, zero_point=8)
@@ -43,8 +43,7 @@ def with_shifts(codes, labels):
 
 def build(discrete=True):
     """The ternary net, or the same net in float32 with ReLU."""
-    conv = keras_gxnor.GXNORConv2D if discrete else keras.layers.Conv2D
-    dense = keras_gxnor.GXNORDense if discrete else keras.layers.Dense
+    conv, dense = layer_types(discrete)
     same = {"padding": "same", "use_bias": False}
     return keras.Sequential(
         [
@@ -68,25 +67,9 @@ def build(discrete=True):
 def main(epochs, seed, out):
     """Trains, exports and verifies a ternary CNN on the bundled digits."""
     train_codes, test_codes, train_labels, test_labels = data()
-    train_codes, train_labels = with_shifts(train_codes, train_labels)
-
-    def scaled(codes):
-        return (codes.astype(np.float32) - SPEC.zero_point) * SPEC.scale
-
-    models = {}
-    for discrete in (True, False):
-        console.rule("ternary, DSTOptimizer" if discrete else "the same net in float32, Adam")
-        keras.utils.set_random_seed(seed)
-        models[discrete] = build(discrete)
-        train(models[discrete], scaled(train_codes), train_labels, epochs, 64, discrete, seed)
-    console.rule("export and verify")
-    report = {
-        "accuracy": accuracy(models[True], scaled(test_codes), test_labels),
-        "float_accuracy": accuracy(models[False], scaled(test_codes), test_labels),
-        "images": len(test_codes),
-        "float_weight_bytes": float_weight_bytes(models[True]),
-        **ship(models[True], "digits", test_codes, SPEC, out),
-    }
+    train_set = with_shifts(train_codes, train_labels)
+    test_set = test_codes, test_labels
+    report = train_and_ship(build, train_set, test_set, SPEC, epochs, 64, seed, out)
     show("digits, 360 held-out images", report)
     save(report, pathlib.Path(out) / "report.json")
 

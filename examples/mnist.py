@@ -16,7 +16,7 @@ import numpy as np
 import keras_gxnor
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
-from common import accuracy, block, console, float_weight_bytes, save, ship, show, train
+from common import block, layer_types, save, show, train_and_ship
 
 # x = (q - 128) / 128: a power of two, so that Keras' own float sums are exact.
 SPEC = keras_gxnor.InputSpec(dtype="uint8", scale=1 / 128, zero_point=128)
@@ -34,8 +34,7 @@ def data(path):
 
 def build(width=1.0, discrete=True):
     """The paper's net with `width` times its channels, or the same in float32 with ReLU."""
-    conv = keras_gxnor.GXNORConv2D if discrete else keras.layers.Conv2D
-    dense = keras_gxnor.GXNORDense if discrete else keras.layers.Dense
+    conv, dense = layer_types(discrete)
     sizes = [max(1, round(width * n)) for n in (32, 64, 512)]
     return keras.Sequential(
         [
@@ -65,26 +64,18 @@ def main(path, epochs, width, seed, emulate, out, json_path):
     """Trains, exports and verifies the paper's MNIST CNN."""
     if path is not None and pathlib.Path(path).is_dir():
         path = pathlib.Path(path) / "mnist.npz"
-    train_codes, train_labels, test_codes, test_labels = data(path)
-
-    def scaled(codes):
-        return (codes.astype(np.float32) - SPEC.zero_point) * SPEC.scale
-
-    models = {}
-    for discrete in (True, False):
-        console.rule("ternary, DSTOptimizer" if discrete else "the same net in float32, Adam")
-        keras.utils.set_random_seed(seed)
-        models[discrete] = build(width, discrete)
-        train(models[discrete], scaled(train_codes), train_labels, epochs, 128, discrete, seed)
-    console.rule("export and verify")
-    limits = {"tflite_micro": emulate, "c_cortex_m4": emulate}
-    report = {
-        "accuracy": accuracy(models[True], scaled(test_codes), test_labels),
-        "float_accuracy": accuracy(models[False], scaled(test_codes), test_labels),
-        "images": len(test_codes),
-        "float_weight_bytes": float_weight_bytes(models[True]),
-        **ship(models[True], "mnist", test_codes, SPEC, out, limits),
-    }
+    codes, labels, test_codes, test_labels = data(path)
+    report = train_and_ship(
+        lambda discrete: build(width, discrete),
+        (codes, labels),
+        (test_codes, test_labels),
+        SPEC,
+        epochs,
+        128,
+        seed,
+        out,
+        {"tflite_micro": emulate, "c_cortex_m4": emulate},
+    )
     show(f"MNIST, width {width:g}, {epochs} epochs, last epoch", report)
     save(report, json_path or pathlib.Path(out) / "report.json")
 
