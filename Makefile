@@ -2,7 +2,7 @@
 # Needs python3 with pip; everything else comes from PyPI into .venv.
 PYTHON ?= python3
 BIN := .venv/bin
-export TF_CPP_MIN_LOG_LEVEL ?= 2
+export TF_CPP_MIN_LOG_LEVEL ?= 3
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 
 .PHONY: demo test lint clean
@@ -18,6 +18,7 @@ lint: .venv/ready
 
 # Debian's python3 may lack ensurepip (package python3-venv): then virtualenv makes the same.
 .venv/ready: setup.py pyproject.toml constraints.txt
+	@echo "Installing into .venv: about a minute and 3 GB (TensorFlow)."
 	$(PYTHON) -m venv .venv || { \
 	  rm -rf .venv; \
 	  $(PYTHON) -m pip install -q --target .tools virtualenv && \

@@ -6,7 +6,7 @@ import re
 from setuptools import setup
 
 HERE = pathlib.Path(__file__).parent
-VERSION = re.search(r'__version__ = "(.+?)"', (HERE / "keras_gxnor/__init__.py").read_text())[1]
+VERSION = re.search(r'__version__ = "(.+?)"', (HERE / "keras_gxnor/version.py").read_text())[1]
 
 EXTRAS = {
     "export": ["ai-edge-litert>=2.1", "flatbuffers>=24", "jinja2>=3.1"],

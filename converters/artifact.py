@@ -31,6 +31,10 @@ class Artifact:
     sizes: dict[str, int] = dataclasses.field(default_factory=dict)
     input_spec: InputSpec | None = None
 
+    def __repr__(self):
+        sizes = ", ".join(f"{what} {size:,}" for what, size in self.summary().items())
+        return f"Artifact({self.name!r}, {self.target!r}; bytes: {sizes})"
+
     @property
     def main(self) -> bytes:
         """The bytes of the first file (the `.tflite` or the `.h`)."""

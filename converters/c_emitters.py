@@ -131,7 +131,7 @@ def _thresholds(layer, shift) -> np.ndarray:
     if op.space.order > 1:
         raise UnsupportedGraphError(
             f"Node `{layer.step.name}`: the C kernels make ternary or binary activations. "
-            f"Received: {op.space.num_states} states"
+            f"Received: {op.space.num_states} states; train it with DiscreteActivation('ternary')"
         )
     low, high = layer.result.low[:, None], layer.result.high[:, None]
     limits = np.clip(op.thresholds[:, [0, -1]].astype(np.int64), low, high + 1)

@@ -5,6 +5,7 @@ calls need, copied from `runtime/`. The algorithms live there; here is only text
 """
 
 import dataclasses
+import hashlib
 import math
 import pathlib
 import re
@@ -19,7 +20,10 @@ from keras_gxnor.converters.artifact import Artifact
 from keras_gxnor.converters.c_calls import input_bytes
 from keras_gxnor.converters.names import comment, identifier
 from keras_gxnor.errors import UnsupportedGraphError, import_extra
+from keras_gxnor.version import __version__
 
+# Changes whenever a function in runtime/ changes its arguments or meaning.
+_RUNTIME_VERSION = 1
 _HERE = pathlib.Path(__file__).resolve().parent
 _INCLUDE = re.compile(r'^#include "(\w+)\.h"\n', re.MULTILINE)
 _TYPES = {"input": "const uint8_t *", "scratch": "uint32_t *", "logits": "float *"}
@@ -56,7 +60,11 @@ def emit(graph: g.Graph, name: str) -> Artifact:
         "tables": sum(t.nbytes for t in tables),
         "scratch": 4 * plan.words,
     }
+    layers = _layers(prefix, calls, plan)
     text = _template().render(
+        version=__version__,
+        runtime_version=_RUNTIME_VERSION,
+        fingerprint=_fingerprint(graph, layers),
         prefix=prefix,
         macro=prefix.upper(),
         title=comment(graph.name),
@@ -67,12 +75,20 @@ def emit(graph: g.Graph, name: str) -> Artifact:
         zero_point=graph.input.spec.zero_point,
         input_word=plan.input,
         output_size=calls[-1].size,
-        layers=_layers(prefix, calls, plan),
+        layers=layers,
         runtime=_runtime(calls),
         selftest=_selftest(canonical, prefix, calls, plan),
         sizes=sizes,
     )
     return Artifact("c", prefix, graph, {f"{prefix}.h": text.encode("ascii")}, sizes)
+
+
+def _fingerprint(graph, layers) -> str:
+    """Eight hexadecimal digits that tell networks apart."""
+    digest = hashlib.sha256(repr(graph.input).encode())
+    for layer in layers:
+        digest.update("".join([layer["code"], *(t["body"] for t in layer["tables"])]).encode())
+    return digest.hexdigest()[:8]
 
 
 def _template():

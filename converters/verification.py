@@ -10,6 +10,7 @@ import numpy as np
 
 from keras_gxnor import reference
 from keras_gxnor.converters import c_source, emulator, host, interpreters, tflite
+from keras_gxnor.converters.artifact import Artifact
 from keras_gxnor.errors import InvalidArgumentError, VerificationError
 from keras_gxnor.graph import Graph
 
@@ -26,6 +27,9 @@ class Report:
         mismatches: {back end: samples with a logit that differs from Keras}.
         class_mismatches: {back end: samples with another class than Keras}.
         images: {back end: samples compared}.
+        input: How codes q enter Keras, in words. `verify` cannot know whether your data was
+            scaled like this when the model was trained: look at it, or pass `labels`.
+        accuracy: Share of samples whose class is the label, if `verify` was given labels.
         border: Samples on which plain Keras differs from Keras with exact sums in the first
             layer. Always 0 if the input scale is a power of two; otherwise Keras' own float32
             sums of scaled inputs carry rounding, and a sum at the very border of a threshold
@@ -36,6 +40,8 @@ class Report:
     mismatches: dict[str, int]
     class_mismatches: dict[str, int]
     images: dict[str, int]
+    input: str = ""
+    accuracy: float | None = None
     border: int = 0
     cost: emulator.Cost | None = None
 
@@ -47,7 +53,7 @@ class Report:
         )
 
     def __str__(self):
-        lines = [f"{'back end':<18}{'images':>8}{'logits differ':>15}{'classes differ':>16}"]
+        lines = [f"{'back end':<18}{'images':>8}{'other logits':>15}{'other class':>16}"]
         for name, count in self.mismatches.items():
             lines.append(
                 f"{name:<18}{self.images[name]:>8}{count:>15}{self.class_mismatches[name]:>16}"
@@ -57,11 +63,20 @@ class Report:
                 f"border: {self.border} sample(s) where Keras' own float32 sums of the first layer, "
                 "rounded, fall on the other side of a threshold"
             )
-        lines.append("equal to Keras in every logit" if self.ok else "NOT equal to Keras")
-        return "\n".join(lines)
+        lines.append(self.input)
+        if self.accuracy is not None:
+            lines.append(f"accuracy on these codes: {100 * self.accuracy:.2f} %")
+        lines.append(
+            "equal to Keras in every logit"
+            if self.ok
+            else "NOT equal to Keras (was the model trained further, or is this another model's?)"
+        )
+        return "\n".join(filter(None, lines))
+
+    __repr__ = __str__
 
 
-def verify(model, artifact, x, backends=None, limits=None, progress=None) -> Report:
+def verify(model, artifact, x, backends=None, limits=None, progress=None, labels=None) -> Report:
     """Compares every back end with Keras on integer codes.
 
     Args:
@@ -72,16 +87,23 @@ def verify(model, artifact, x, backends=None, limits=None, progress=None) -> Rep
         backends: Names from `BACKENDS` (None: all of them).
         limits: {back end: compare only that many samples}, for the slow ones.
         progress: Callable that gets a line of text as each back end starts.
+        labels: Integer classes (batch,), to report the accuracy on these very codes: low, if
+            the input spec is not how the training data was scaled.
 
     Returns:
-        A `Report`; print it.
+        A `Report`; print it, and test `report.ok` in scripts.
 
     Raises:
         InvalidArgumentError: if `x` does not fit, is empty, or a back end is unknown.
         MissingExtraError: if a back end needs a package that is not installed.
     """
+    if not isinstance(artifact, Artifact):
+        raise InvalidArgumentError(
+            "Expected verify(model, artifact, x) with what `convert` returned as the second "
+            f"argument. Received: {type(artifact).__name__}"
+        )
     graph, limits, say = artifact.graph, limits or {}, progress or (lambda line: None)
-    names = list(BACKENDS if backends is None else backends)
+    names = [backends] if isinstance(backends, str) else list(backends or BACKENDS)
     for name in [*names, *limits]:
         if name not in BACKENDS:
             raise InvalidArgumentError(
@@ -104,7 +126,18 @@ def verify(model, artifact, x, backends=None, limits=None, progress=None) -> Rep
         cost = found or cost
         images[name] = len(part)
         mismatches[name], class_mismatches[name] = count_mismatches(logits, truth[: len(part)])
-    return Report(mismatches, class_mismatches, images, border, cost)
+    accuracy = None if labels is None else float((truth.argmax(-1) == np.asarray(labels)).mean())
+    spec = artifact.input_spec or graph.input.spec
+    return Report(mismatches, class_mismatches, images, _words(spec), accuracy, border, cost)
+
+
+def _words(spec) -> str:
+    limits = np.iinfo(spec.dtype)
+    low, high = (spec.scale * (int(q) - spec.zero_point) for q in (limits.min, limits.max))
+    return (
+        f"Keras sees {spec.scale:g} * (q - {spec.zero_point}) of a code q: {spec.dtype} "
+        f"{limits.min}..{limits.max} is {low:g}..{high:g}"
+    )
 
 
 def count_mismatches(logits, truth) -> tuple[int, int]:

@@ -110,6 +110,7 @@ def ship(model, name, codes, spec, out, limits=None) -> dict:
         dict with `mismatches`, `images_compared`, `flash_bytes`, `scratch_bytes`,
         `stack_bytes`, `instructions`, `weight_bytes` and `file_bytes`.
     """
+    console.print("exporting to TFLite and C; each is checked against the model first")
     artifacts = [
         converters.convert(model, target, input_spec=spec, name=name) for target in ("tflite", "c")
     ]
@@ -160,7 +161,7 @@ def show(title, report):
     table.add_row("weights in float32", f"{report['float_weight_bytes']:,} bytes")
     for file, size in report["file_bytes"].items():
         table.add_row(f"file {file}", f"{size:,} bytes")
-    table.add_row("flash (Cortex-M4, code and tables)", f"{report['flash_bytes']:,} bytes")
+    table.add_row("flash (Cortex-M4, clang -O2)", f"{report['flash_bytes']:,} bytes")
     table.add_row("scratch RAM", f"{report['scratch_bytes']:,} bytes")
     table.add_row("stack", f"{report['stack_bytes']:,} bytes")
     table.add_row("instructions per inference (M4)", f"{report['instructions']:,}")

@@ -61,7 +61,7 @@ def build(discrete=True):
 
 
 @click.command()
-@click.option("--epochs", default=20, show_default=True, help="Passes over the shifted images.")
+@click.option("--epochs", default=20, type=click.IntRange(1), show_default=True)
 @click.option("--seed", default=0, show_default=True)
 @click.option("--out", default="build/demo", show_default=True, help="Folder of the results.")
 def main(epochs, seed, out):

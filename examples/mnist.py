@@ -53,7 +53,7 @@ def build(width=1.0, discrete=True):
 @click.command()
 @click.option("--data", "path", type=click.Path(exists=True), envvar="GXNOR_DATA",
               help="mnist.npz with x_train, y_train, x_test, y_test; default: keras.datasets.")
-@click.option("--epochs", default=10, show_default=True)
+@click.option("--epochs", default=10, type=click.IntRange(1), show_default=True)
 @click.option("--width", default=1.0, show_default=True, help="Times the paper's channels.")
 @click.option("--seed", default=0, show_default=True)
 @click.option("--emulate", default=200, show_default=True,

@@ -27,8 +27,7 @@ from keras_gxnor.layers import DiscreteActivation, GXNORConv2D, GXNORDense  # no
 from keras_gxnor.optimizers import DSTOptimizer  # noqa: E402
 from keras_gxnor.quantizers import MultiStep  # noqa: E402
 from keras_gxnor.spaces import DiscreteSpace  # noqa: E402
-
-__version__ = "0.1.0"
+from keras_gxnor.version import __version__  # noqa: E402
 
 __all__ = [
     "AdamIncrement",
@@ -41,6 +40,7 @@ __all__ = [
     "InputSpec",
     "MomentumIncrement",
     "MultiStep",
+    "__version__",
     "converters",
     "errors",
     "increments",

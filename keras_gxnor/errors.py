@@ -71,6 +71,6 @@ def import_extra(module: str, extra: str):
         return importlib.import_module(module)
     except ImportError as error:
         raise MissingExtraError(
-            f"`{module}` is not installed (or cannot be imported: {error}). "
-            f'Install it with: pip install "keras_gxnor[{extra}]"'
+            f"`{module.split('.')[0]}` is missing ({error}). Install it with: "
+            f'pip install "keras_gxnor[{extra}]" (in a clone: pip install ".[{extra}]")'
         ) from error

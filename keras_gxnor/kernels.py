@@ -27,10 +27,31 @@ class DiscreteVariable(keras.Variable):
 
     def __init__(self, space: DiscreteSpace, initializer, shape, name="kernel"):
         self.space = space
+        self._adopted = False
         super().__init__(
             initializer=initializer, shape=shape, dtype="int8", autocast=False, name=name
         )
-        self.constraint = _refuse_update
+        # Keras applies constraints to what its own optimizers have updated. SGD would cast
+        # its rate to the integer 0 and silently train nothing; this stops it.
+        self.constraint = _refuse_optimizer
+
+    def adopt(self):
+        """Called by an optimizer that can train this variable (`DSTOptimizer.build`).
+
+        It then updates the TensorFlow variable itself, which has no constraint.
+        """
+        self._adopted = True
+
+    @property
+    def overwrite_with_gradient(self):
+        """False; refused to optimizers that make their slots without `adopt` before.
+
+        Keras' optimizers ask this of each variable they make slots for. Without an answer
+        here, Adam would fail deep inside TensorFlow with an error about types.
+        """
+        if not self._adopted:
+            _refuse_optimizer(self)
+        return False
 
     def assign(self, value):
         """Assigns codes.
@@ -52,17 +73,11 @@ class DiscreteVariable(keras.Variable):
         return super().assign(self.space.check_codes(value, what))
 
 
-def _refuse_update(variable):
-    """The Keras constraint of every discrete variable: what a plain optimizer runs into.
-
-    Keras applies constraints to the variables that its own optimizers update. Without
-    this, SGD would cast the learning rate to the integer 0 and silently train nothing.
-    `DSTOptimizer` updates the TensorFlow variable itself, which has no constraint.
-    """
+def _refuse_optimizer(variable):
     raise InvalidArgumentError(
-        f"`{variable.path}` is a discrete int8 kernel, which an ordinary optimizer cannot "
-        "train. Compile the model with optimizer=keras_gxnor.DSTOptimizer(); it trains the "
-        "float variables with any Keras optimizer: DSTOptimizer(optimizer=keras.optimizers.SGD())."
+        f"`{variable.path}` is a discrete int8 kernel, which an ordinary optimizer cannot train. "
+        "Compile the model with optimizer=keras_gxnor.DSTOptimizer(); it trains the float "
+        "variables with any Keras optimizer: DSTOptimizer(optimizer=keras.optimizers.SGD())."
     )
 
 
@@ -126,10 +141,9 @@ def initial_codes(initializer, space: DiscreteSpace):
     """
 
     def draw(shape, dtype=None):
-        drawn = initializer(shape, dtype="float32")
-        return tf.numpy_function(lambda w: nearest_codes(w, space), [drawn], tf.int8) if (
-            not hasattr(drawn, "numpy")
-        ) else tf.constant(nearest_codes(drawn.numpy(), space), shape=shape)
+        drawn = tf.convert_to_tensor(initializer(shape, dtype="float32"))
+        codes = tf.numpy_function(lambda w: nearest_codes(w, space), [drawn], tf.int8)
+        return tf.ensure_shape(codes, shape)  # in a traced build it has no shape of its own
 
     return draw
 

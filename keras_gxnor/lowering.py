@@ -25,7 +25,8 @@ def from_keras(model, input_spec=None, name=None) -> g.Graph:
     Supported: Sequential and Functional chains of GXNORDense, GXNORConv2D, MaxPooling2D,
     BatchNormalization, DiscreteActivation (or a quantizer as `activation=`), Flatten, a
     leading Rescaling, Dropout and other layers that do nothing at inference, ending in
-    logits with or without batch normalization.
+    logits with or without batch normalization. An untrained model lowers as well: try it
+    before a long training.
 
     Args:
         model: A built Keras model in float32.
@@ -234,9 +235,15 @@ def _apply(stage, x, channels):
 
 def _batch_normalization(low, layer):
     if not low.pending:
-        _unsupported(layer, "it follows an activation or the input", "it between kernel and activation")
+        _unsupported(
+            layer,
+            "it follows an activation or the input",
+            "BatchNormalization between the kernel and its activation",
+        )
     if any(isinstance(late, _L.MaxPooling2D) for late in low.late):
-        _unsupported(layer, "it is the second one around a pooling", "one, after the pooling")
+        _unsupported(
+            layer, "it is the second one around a pooling", "one BatchNormalization, after the pooling"
+        )
     axis = layer.axis[0] if isinstance(layer.axis, (list, tuple)) else layer.axis
     if axis not in (-1, layer.input_spec.ndim - 1):
         _unsupported(layer, f"it normalizes axis {axis}", "axis=-1")
@@ -315,8 +322,9 @@ _ADVICE = {
     _L.Dense: "GXNORDense, trained with DSTOptimizer",
     (_L.ReLU, _L.LeakyReLU, _L.ELU, _L.PReLU): "DiscreteActivation",
     _L.Softmax: "logits as the output and from_logits=True in the loss",
-    (_L.AveragePooling2D, _L.GlobalAveragePooling2D, _L.GlobalMaxPooling2D): "MaxPooling2D",
-    (_L.Reshape, _L.GlobalMaxPooling1D): "Flatten",
+    _L.AveragePooling2D: "MaxPooling2D",
+    (_L.GlobalAveragePooling2D, _L.GlobalMaxPooling2D): "MaxPooling2D over the whole map, then Flatten",
+    _L.Reshape: "keras.Input of the final shape, or Flatten",
     _L.Rescaling: "Rescaling as the first layer only",
     _L.Normalization: "Rescaling as the first layer",
     _L.LayerNormalization: "BatchNormalization",
@@ -330,6 +338,12 @@ _NOTHING = {
     _L.AlphaDropout,
     _L.ActivityRegularization,
     _L.Identity,
+    _L.RandomBrightness,
+    _L.RandomContrast,
+    _L.RandomFlip,
+    _L.RandomRotation,
+    _L.RandomTranslation,
+    _L.RandomZoom,
     _L.InputLayer,
 }
 _OP_OF = {_L.MaxPooling2D: _pool_op, _L.Flatten: lambda layer: g.Flatten()}

@@ -102,6 +102,8 @@ class DSTOptimizer(keras.optimizers.Optimizer):
             return
         discrete = [v for v in variables if isinstance(v, DiscreteVariable)]
         floats = [v for v in variables if not isinstance(v, DiscreteVariable)]
+        for variable in discrete:
+            variable.adopt()
         super().build(discrete)
         self._spaces = [v.space for v in discrete]
         self._slots = [
@@ -133,7 +135,7 @@ class DSTOptimizer(keras.optimizers.Optimizer):
             )
         pairs = list(zip(grads, trainable_variables))
         self.build([v for _, v in pairs])
-        # The TensorFlow variable, not Keras' own: see kernels._refuse_update.
+        # The TensorFlow variable: Keras' own refuses updates (DiscreteVariable.adopt).
         discrete = [(g, v.value) for g, v in pairs if isinstance(v, DiscreteVariable)]
         floats = [(g, v) for g, v in pairs if not isinstance(v, DiscreteVariable)]
         if floats:  # first: its rate may follow ours at this step

@@ -100,7 +100,8 @@ class DiscreteSpace:
             raise InvalidArgumentError(
                 f"{what} must hold only codes of the {serialize(self)} space "
                 f"({self.codes().min()}..{self.codes().max()} in steps of {self.code_step}). "
-                f"Received: {odd.size} other value(s), the first {odd.flat[0]!r}"
+                f"Received: {odd.size} other value(s), the first {odd.flat[0]!r}. (Float weights "
+                "cannot be copied into a discrete kernel; train it with DSTOptimizer.)"
             )
         return array.astype(np.int8)
 

@@ -119,6 +119,26 @@ def test_no_writable_static_data(folder):
     assert sum(sizes.values()) == 0, sizes
 
 
+def test_two_networks_of_one_name_are_refused(folder):
+    other = c_source.emit(SAMPLES["cnn_1x1"](), "cnn_same")
+    (folder / "other").mkdir()
+    (folder / "other" / "cnn_same.h").write_bytes(other.main)
+    (folder / "clash.c").write_text('#include "cnn_same.h"\n#include "other/cnn_same.h"\n')
+    with pytest.raises(host.ToolError, match="Two different networks are called cnn_same"):
+        host.compile_c([*ZIG, "cc", *C99, "-c", "clash.c", "-o", "clash.o"], folder)
+
+
+def test_runtimes_of_two_versions_are_refused(folder):
+    text = (folder / "dense_100.h").read_text()
+    runtime = f"GXNOR_RUNTIME {c_source._RUNTIME_VERSION}"
+    assert runtime in text
+    (folder / "newer.h").write_text(text.replace("GXNOR_RUNTIME != 1", "GXNOR_RUNTIME != 2"))
+    first = '#define DENSE_ONLY_IMPLEMENTATION\n#include "dense_only.h"\n'
+    (folder / "mix.c").write_text(first + '#define DENSE_100_IMPLEMENTATION\n#include "newer.h"\n')
+    with pytest.raises(host.ToolError, match="different keras_gxnor versions"):
+        host.compile_c([*ZIG, "cc", *C99, "-c", "mix.c", "-o", "mix.o"], folder)
+
+
 def test_a_header_may_be_included_twice(folder):
     host.compile_c([*ZIG, "cc", *C99, "-c", "twice.c", "-o", "twice.o"], folder)
 

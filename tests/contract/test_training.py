@@ -62,6 +62,27 @@ def test_every_space_trains(order):
         assert (old != kernel.numpy()).any() and kernel.space.contains(kernel.numpy())
 
 
+def test_models_without_an_input_layer_build_in_fit():
+    """Keras builds these while it traces the first step."""
+    inside = [keras_gxnor.GXNORConv2D(4, 3, activation="ternary"), keras.layers.Flatten(),
+              keras_gxnor.GXNORDense(3)]
+
+    class Sub(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.net = keras.Sequential(inside)
+
+        def call(self, x):
+            return self.net(x)
+
+    x, y = data(32)
+    for model in (keras.Sequential([keras_gxnor.GXNORConv2D(4, 3, activation="ternary"),
+                                    keras.layers.Flatten(), keras_gxnor.GXNORDense(3)]), Sub()):
+        compile_dst(model).fit(x, y, verbose=0)
+        assert [k.dtype for k in kernels(model)] == ["int8"] * 2
+        assert {tuple(k.shape) for k in kernels(model)} == {(3, 3, 2, 4), (144, 3)}
+
+
 def test_training_learns():
     model = cnn()
     x, y = data(512)

@@ -16,6 +16,7 @@ def test_writes_and_summarizes(tmp_path):
     artifact = _artifact({"net.h": b"abc", "src/x.c": b"de"})
     paths = artifact.write(tmp_path / "new" / "folder")
     assert [p.read_bytes() for p in paths] == [b"abc", b"de"]
+    assert repr(artifact) == "Artifact('net', 'c'; bytes: net.h 3, src/x.c 2, weights 3)"
     assert artifact.summary() == {"net.h": 3, "src/x.c": 2, "weights": 3}
     assert sorted(p.name for p in (tmp_path / "new" / "folder").iterdir()) == ["net.h", "src"]
 

@@ -30,7 +30,7 @@ def test_missing_extras_say_how_to_install_them(monkeypatch, target, module, ext
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(errors.MissingExtraError) as caught:
         convert(SAMPLES["dense_only"](), target, check=False)
-    assert f'pip install "keras_gxnor[{extra}]"' in str(caught.value)
+    assert f'pip install "keras_gxnor[{extra}]" (in a clone: pip install ".[{extra}]")' in str(caught.value)
     assert "\n" not in str(caught.value) and isinstance(caught.value, ImportError)
 
 

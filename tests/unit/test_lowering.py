@@ -102,7 +102,8 @@ MODELS = {
         conv(4, 2, dilation_rate=2, padding="same"), bn(), DiscreteActivation(), L.Flatten(), GXNORDense(3),
     ),
     "does_nothing_at_inference": lambda: sequential(
-        L.GaussianNoise(0.1), conv(4), L.SpatialDropout2D(0.1), bn(), L.Activation("linear"),
+        L.RandomTranslation(0.1, 0.1), L.GaussianNoise(0.1),
+        conv(4), L.SpatialDropout2D(0.1), bn(), L.Activation("linear"),
         L.Activation(keras_gxnor.MultiStep()), L.Dropout(0.5), L.Flatten(), GXNORDense(3), L.Identity(),
     ),
     "binary": lambda: sequential(

@@ -58,6 +58,19 @@ def test_border_cases_are_counted_apart():
     assert "border" in str(report)
 
 
+def test_the_report_shows_how_codes_enter_and_how_well_they_do():
+    """A wrong input spec is equal to Keras, and useless; only labels can tell."""
+    model = MODELS["mlp"]()
+    q = codes(model)
+    labels = evaluation.plain(model, IMAGE, q).argmax(1)
+    right = verify(model, convert(model, "c", IMAGE), q, "reference", labels=labels)
+    other = InputSpec(scale=1 / 128, zero_point=0)
+    wrong = verify(model, convert(model, "c", other), q, "reference", labels=labels)
+    assert right.ok and wrong.ok and right.accuracy == 1.0 > wrong.accuracy
+    assert "0.0078125 * (q - 128)" in str(right) and "-1..0.992188" in repr(right)
+    assert "accuracy on these codes: 100.00 %" in str(right)
+
+
 def test_rescaling_models_take_raw_codes():
     model = MODELS["rescaling"]()
     artifact = convert(model, "tflite", InputSpec(scale=1.0))
@@ -95,6 +108,8 @@ def test_refusals():
     ):
         with pytest.raises(InvalidArgumentError, match=words):
             verify(model, artifact, x, backends)
+    with pytest.raises(InvalidArgumentError, match=r"verify\(model, artifact, x\)"):
+        verify(artifact, model, codes(model))
     with pytest.raises(InvalidArgumentError, match="target"):
         convert(model, "onnx")
     with pytest.raises(InvalidArgumentError, match="Remove `input_spec`"):
