@@ -47,6 +47,8 @@ def convert(model, target="tflite", input_spec=None, name=None, check=True) -> A
         raise InvalidArgumentError(
             f"`target` must be one of {sorted(TARGETS)}. Received: target={target!r}"
         )
+    if not isinstance(name, (str, type(None))):
+        raise InvalidArgumentError(f"`name` must be a string or None. Received: name={name!r}")
     if isinstance(model, Graph):
         if input_spec is not None:
             raise InvalidArgumentError("A Graph has its own input spec. Remove `input_spec`.")

@@ -62,8 +62,13 @@ class Artifact:
                 or the system refuses.
         """
         root = pathlib.Path(folder)
-        places = [_inside(root, path) for path in self.files]
-        taken = [str(place) for place in places if place.exists()]
+        try:
+            places = [_inside(root, path) for path in self.files]
+            taken = [str(place) for place in places if place.exists()]
+        except ArtifactError:
+            raise
+        except OSError as error:
+            raise ArtifactError(f"Could not write `{self.name}` to {root}: {error}") from error
         if taken and not force:
             raise ArtifactError(
                 f"Would overwrite {', '.join(taken)}. Pass force=True to replace, "

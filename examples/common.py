@@ -21,7 +21,7 @@ def block(layer, pool=False, discrete=True):
     return [layer, *pooling, keras.layers.BatchNormalization(momentum=0.9), activation]
 
 
-def train(model, x, labels, epochs, batch_size, discrete=True, seed=0):
+def train(model, x, labels, epochs, batch_size, rate, discrete=True, seed=0):
     """Stock compile and fit: squared hinge on +-1 targets, cosine decay to 0.
 
     Args:
@@ -30,14 +30,13 @@ def train(model, x, labels, epochs, batch_size, discrete=True, seed=0):
         labels: Integer classes.
         epochs: Number of passes over the data.
         batch_size: Images a step.
+        rate: Learning rate at the start.
         discrete: Whether the kernels are discrete (DSTOptimizer) or float (Adam).
         seed: Seed of the discrete transitions.
     """
     steps = epochs * -(-len(x) // batch_size)
-    rate = keras.optimizers.schedules.CosineDecay(0.1 if discrete else 3e-3, steps)
-    optimizer = (
-        keras_gxnor.DSTOptimizer(rate, seed=seed) if discrete else keras.optimizers.Adam(rate)
-    )
+    rate = keras.optimizers.schedules.CosineDecay(rate, steps)
+    optimizer = keras_gxnor.DSTOptimizer(rate, seed=seed) if discrete else keras.optimizers.Adam(rate)
     targets = 2.0 * keras.utils.to_categorical(labels, model.output_shape[-1]) - 1.0
     accuracy = keras.metrics.CategoricalAccuracy(name="accuracy")
     model.compile(optimizer, "squared_hinge", metrics=[accuracy])
@@ -57,7 +56,9 @@ def layer_types(discrete):
     return keras.layers.Conv2D, keras.layers.Dense
 
 
-def train_and_ship(build, train_set, test_set, spec, epochs, batch_size, seed, out, limits=None) -> dict:
+def train_and_ship(
+    build, train_set, test_set, spec, epochs, batch_size, rate, seed, out, limits=None
+) -> dict:
     """Trains the ternary net and its float twin, exports the first and verifies it.
 
     Args:
@@ -65,6 +66,7 @@ def train_and_ship(build, train_set, test_set, spec, epochs, batch_size, seed, o
         train_set, test_set: (integer codes, labels).
         spec: `InputSpec` of the codes.
         epochs, batch_size, seed: As for `train`.
+        rate: Learning rate of the ternary kernels; the float twin gets 3e-3.
         out: Folder of the files.
         limits: {back end: images to compare}, for the slow ones.
 
@@ -82,7 +84,8 @@ def train_and_ship(build, train_set, test_set, spec, epochs, batch_size, seed, o
         console.rule("ternary, DSTOptimizer" if discrete else "the same net in float32, Adam")
         keras.utils.set_random_seed(seed)
         model = models[discrete] = build(discrete)
-        train(model, scaled(codes), labels, epochs, batch_size, discrete, seed)
+        start = rate if discrete else 3e-3
+        train(model, scaled(codes), labels, epochs, batch_size, start, discrete, seed)
         scores[discrete] = accuracy(model, scaled(test_codes), test_labels)
     console.rule("export and verify")
     ternary = models[True]

@@ -69,7 +69,7 @@ def main(epochs, seed, out):
     train_codes, test_codes, train_labels, test_labels = data()
     train_set = with_shifts(train_codes, train_labels)
     test_set = test_codes, test_labels
-    report = train_and_ship(build, train_set, test_set, SPEC, epochs, 64, seed, out)
+    report = train_and_ship(build, train_set, test_set, SPEC, epochs, 64, 0.1, seed, out)
     show("digits, 360 held-out images", report)
     save(report, pathlib.Path(out) / "report.json")
 

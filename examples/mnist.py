@@ -72,6 +72,7 @@ def main(path, epochs, width, seed, emulate, out, json_path):
         SPEC,
         epochs,
         128,
+        0.2,
         seed,
         out,
         {"tflite_micro": emulate, "c_cortex_m4": emulate},

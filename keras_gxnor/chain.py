@@ -65,7 +65,14 @@ def _unfold(found) -> list:
 def _functional_order(model, config) -> list:
     """The layers in the order data flows, read from the public config."""
     sources = {entry["name"]: _sources(entry) for entry in config["layers"]}
+    known = {layer.name for layer in model.layers}
     for what in ("input_layers", "output_layers"):
+        if isinstance(config[what], dict):
+            raise UnsupportedLayerError(
+                f"Model `{model.name}` takes or gives a dict. Unwrap it first: "
+                "keras.Model(model.inputs[0], model.outputs[0]). "
+                f"Received: {what}={config[what]}"
+            )
         if len(_flat_history(config[what])) != 1:
             raise UnsupportedLayerError(
                 f"Model `{model.name}` must have one input and one output; export each branch as "
@@ -79,6 +86,11 @@ def _functional_order(model, config) -> list:
                 f"Layer `{current}` has {len(sources[current])} inputs or is used more than once: "
                 "only chains of layers, each used once, can be lowered. Nearest supported form: a "
                 "model without branches, merges and shared layers."
+            )
+        if current not in known:
+            raise UnsupportedLayerError(
+                f"`{current}` is a bare Keras operation, which has no exact integer form. Nearest "
+                "supported form: a chain of layers only."
             )
         order.append(model.get_layer(current))
         current = sources[current][0]
@@ -104,8 +116,6 @@ def _histories(value):
 
 def _flat_history(value) -> list[str]:
     """Layer names of `input_layers` / `output_layers`, which Keras nests by their structure."""
-    if isinstance(value, dict):
-        value = list(value.values())
     if value and isinstance(value[0], str):
         return [value[0]]
     return [name for item in value for name in _flat_history(item)]

@@ -4,6 +4,7 @@ Evaluated eagerly, on the CPU kernels TensorFlow has: that is the meaning of a m
 (XLA or a GPU may contract the float32 batch normalization of the logits.)
 """
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -24,8 +25,18 @@ def plain(model, spec: g.InputSpec, q) -> np.ndarray:
     Returns:
         float32 logits (batch, ..., classes).
     """
-    x = (np.asarray(q).astype(np.float32) - spec.zero_point) * np.float32(spec.scale)
-    return np.asarray(model(tf.constant(x), training=False))
+    return np.asarray(model(_scaled(spec, q), training=False))
+
+
+def is_exact(model, spec: g.InputSpec) -> bool:
+    """Whether Keras' own float32 input scaling is exact: every factor is a power of two."""
+    factors = [spec.scale]
+    for layer in chain.layers(model):
+        if isinstance(layer, keras.layers.Rescaling):
+            factors.append(float(layer.scale))
+        if isinstance(layer, DiscreteKernel):
+            break
+    return all(g.is_power_of_two(factor) for factor in factors)
 
 
 def exact_first(model, spec: g.InputSpec, q) -> np.ndarray:
@@ -35,15 +46,53 @@ def exact_first(model, spec: g.InputSpec, q) -> np.ndarray:
     product and sum is rounded. Here the same Keras operation sums the integer codes, which
     is exact in float32, and the sum is scaled. Everything after is Keras as it is.
     """
+    folded, before, first, after = _around_first_kernel(model, spec)
+    unit = np.float32(folded.scale * first.kernel_space.scale)
+    sums = first.linear(_through(before, _integers(folded, q)), _codes(first))
+    return np.asarray(_through(after, first.finish(sums * unit)))
+
+
+def rounding_explains(model, spec: g.InputSpec, q) -> bool:
+    """Whether Keras' own first-layer sums lie within float32 rounding of the exact ones.
+
+    The bound is the textbook one for a sum of n products, (n + 4) 2^-24 times the sum of
+    the absolute products (Higham, Accuracy and Stability of Numerical Algorithms, section
+    3.1), with the largest input added to each input for the rounding of its scaling.
+    """
+    folded, before, first, _ = _around_first_kernel(model, spec)
+    codes, unit = _codes(first), folded.scale * first.kernel_space.scale
+    kernel = codes * np.float32(first.kernel_space.scale)
+    leading = chain.layers(model)
+    seen = _through(leading[: leading.index(first)], _scaled(spec, q))
+    error = np.abs(
+        np.asarray(first.linear(seen, kernel), np.float64)
+        - np.asarray(first.linear(_through(before, _integers(folded, q)), codes), np.float64) * unit
+    )
+    most = folded.scale * max(map(abs, folded.range))
+    products = np.asarray(first.linear(tf.abs(seen) + most, tf.abs(kernel)), np.float64)
+    return bool((error <= (np.prod(kernel.shape[:-1]) + 4) * 2.0**-24 * products).all())
+
+
+def _around_first_kernel(model, spec):
+    """(folded spec, layers before the first kernel, that layer, layers after it)."""
     folded, layers = fold_rescaling(spec, chain.layers(model))
-    x = tf.constant(np.asarray(q).astype(np.float32) - folded.zero_point)
-    summed = False
+    place = next(i for i, layer in enumerate(layers) if isinstance(layer, DiscreteKernel))
+    return folded, layers[:place], layers[place], layers[place + 1 :]
+
+
+def _integers(folded, q):
+    return tf.constant(np.asarray(q).astype(np.float32) - folded.zero_point)
+
+
+def _scaled(spec, q):
+    return tf.constant((np.asarray(q).astype(np.float32) - spec.zero_point) * np.float32(spec.scale))
+
+
+def _codes(layer):
+    return tf.cast(tf.convert_to_tensor(layer.kernel.value), tf.float32)
+
+
+def _through(layers, x):
     for layer in layers:
-        if summed or not isinstance(layer, DiscreteKernel):
-            x = layer(x, training=False)  # before the first kernel: Flatten or max pooling
-            continue
-        codes = tf.cast(tf.convert_to_tensor(layer.kernel.value), tf.float32)
-        unit = np.float32(folded.scale * layer.kernel_space.scale)
-        x = layer.finish(layer.linear(x, codes) * unit)
-        summed = True
-    return np.asarray(x)
+        x = layer(x, training=False)
+    return x

@@ -113,14 +113,11 @@ def read(variable: DiscreteVariable, dtype="float32"):
         return values(codes), lambda upstream: tf.cast(upstream, tf.float32)
 
     value = variable.value
-    if not hasattr(value, "handle") or (tf.distribute.in_cross_replica_context() and _mirrored(value)):
-        return values(value)  # a plain tensor, or no single handle: nothing to differentiate
+    mirrored = isinstance(value, tf.distribute.DistributedValues)
+    if (mirrored and tf.distribute.in_cross_replica_context()) or not hasattr(value, "handle"):
+        return values(value)  # no single handle, or a plain tensor: nothing to differentiate
     value.value()  # marks the variable as accessed; without it the tape never watches it
     return through_handle(value.handle)
-
-
-def _mirrored(value) -> bool:
-    return isinstance(value, tf.distribute.DistributedValues)
 
 
 def initial_codes(initializer, space: DiscreteSpace):

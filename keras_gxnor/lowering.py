@@ -216,7 +216,7 @@ def _activate(low, layer, activation):
         x = tf.constant(sums.astype(np.float32) * unit)
         for stage in low.stages:
             x = _apply(stage, x, channels)
-        thresholds.check_finite(x.numpy(), layer.name)
+            thresholds.check_finite(x.numpy(), getattr(stage, "name", layer.name))
         return np.rint(activation(x).numpy() / space.scale).reshape(-1, channels).astype(np.int64)
 
     found, flipped = thresholds.search(codes_at, low.type.low, low.type.high, space.codes())
@@ -324,7 +324,7 @@ _ADVICE = {
     _L.Softmax: "logits as the output and from_logits=True in the loss",
     _L.AveragePooling2D: "MaxPooling2D",
     (_L.GlobalAveragePooling2D, _L.GlobalMaxPooling2D): "MaxPooling2D over the whole map, then Flatten",
-    _L.Reshape: "keras.Input of the final shape, or Flatten",
+    _L.Reshape: "keras.Input of the final shape (at the start), or Flatten",
     _L.Rescaling: "Rescaling as the first layer only",
     _L.Normalization: "Rescaling as the first layer",
     _L.LayerNormalization: "BatchNormalization",

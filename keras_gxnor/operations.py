@@ -40,9 +40,10 @@ class InputSpec:
             raise InvalidArgumentError(
                 f"`dtype` must be one of {sorted(_INPUT_RANGES)}. Received: dtype={self.dtype!r}"
             )
-        if not (math.isfinite(self.scale) and self.scale > 0):
+        if not 2.0**-64 < self.scale < 2.0**64:
             raise InvalidArgumentError(
-                f"`scale` must be a positive finite number. Received: scale={self.scale!r}"
+                "`scale` must be a positive number that leaves float32 room (2^-64..2^64). "
+                f"Received: scale={self.scale!r}"
             )
         low, high = _INPUT_RANGES[self.dtype]
         whole = isinstance(self.zero_point, (int, np.integer)) or (

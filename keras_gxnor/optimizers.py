@@ -1,6 +1,8 @@
 """DSTOptimizer: discrete kernels by state transition, everything else by a Keras optimizer."""
 
+import operator
 import random
+import warnings
 
 import keras
 import tensorflow as tf
@@ -78,7 +80,7 @@ class DSTOptimizer(keras.optimizers.Optimizer):
         )
         self.rule = increments.get(rule)
         self.m = None if m is None else float(m)
-        self.seed = random.randrange(2**31) if seed is None else int(seed)
+        self.seed = random.randrange(2**31) if seed is None else _seed(seed)
         self.optimizer = self._float_optimizer(optimizer)
         self.loss_scale_factor = loss_scale_factor
 
@@ -102,6 +104,11 @@ class DSTOptimizer(keras.optimizers.Optimizer):
             return
         discrete = [v for v in variables if isinstance(v, DiscreteVariable)]
         floats = [v for v in variables if not isinstance(v, DiscreteVariable)]
+        if len(discrete) * _STREAMS > transitions.STREAMS:
+            raise InvalidArgumentError(
+                f"One DSTOptimizer trains at most {transitions.STREAMS // _STREAMS} discrete kernels. "
+                f"Received: {len(discrete)}"
+            )
         for variable in discrete:
             variable.adopt()
         super().build(discrete)
@@ -135,6 +142,12 @@ class DSTOptimizer(keras.optimizers.Optimizer):
             )
         pairs = list(zip(grads, trainable_variables))
         self.build([v for _, v in pairs])
+        missing = [v.path for g, v in pairs if g is None]
+        pairs = [(g, v) for g, v in pairs if g is not None]
+        if not pairs:
+            raise InvalidArgumentError(f"No gradients provided for any variable: {missing}")
+        if missing:
+            warnings.warn(f"Gradients do not exist for variables {missing}.", stacklevel=2)
         # The TensorFlow variable: Keras' own refuses updates (DiscreteVariable.adopt).
         discrete = [(g, v.value) for g, v in pairs if isinstance(v, DiscreteVariable)]
         floats = [(g, v) for g, v in pairs if not isinstance(v, DiscreteVariable)]
@@ -156,14 +169,19 @@ class DSTOptimizer(keras.optimizers.Optimizer):
             stream = index * _STREAMS + use
             return transitions.random_bits(variable.shape, self.seed, stream, step)
 
-        values = [tf.convert_to_tensor(slot) for slot in slots]
+        old = [tf.convert_to_tensor(slot) for slot in slots]
         updates = tf.convert_to_tensor(self.iterations)
-        direction, values = self.rule(gradient, values, updates, lambda: bits(1))
+        direction, new = self.rule(gradient, old, updates, lambda: bits(1))
         increment = -tf.cast(learning_rate, tf.float32) * direction
+        # One NaN or overflow would stay in the slots and stop the kernel for good, with
+        # nothing to see in the loss: such a step is left out.
+        floats = [increment, *(v for v in new if v.dtype.is_floating)]
+        sound = tf.reduce_all([tf.reduce_all(tf.math.is_finite(v)) for v in floats])
+        increment = tf.where(sound, increment, 0.0)
         codes = tf.convert_to_tensor(variable)
         self.assign(variable, transitions.transition(codes, increment, bits(0), space, self.m))
-        for slot, value in zip(slots, values):
-            self.assign(slot, value)
+        for slot, before, after in zip(slots, old, new):
+            self.assign(slot, tf.where(sound, after, before))
 
     @property
     def variables(self):
@@ -187,13 +205,17 @@ class DSTOptimizer(keras.optimizers.Optimizer):
             store[str(index)] = variable.numpy()
 
     def load_own_variables(self, store):
-        """Inverse of `save_own_variables`."""
+        """Inverse of `save_own_variables`; as in Keras, other state is skipped with a warning."""
         own = super().variables
-        if len(store.keys()) != len(own):
-            raise InvalidArgumentError(
-                f"The file holds {len(store.keys())} variables for optimizer `{self.name}`, which "
-                f"has {len(own)}. Build it for the same model and with the same `rule`."
+        found = [tuple(store[str(i)].shape) for i in range(len(store.keys()))]
+        if found != [tuple(v.shape) for v in own]:
+            warnings.warn(
+                f"Skipping variable loading for optimizer '{self.name}': the file holds "
+                f"{len(found)} variables and it has {len(own)}, or their shapes differ. It was not "
+                "built yet, or was saved for another model or `rule`.",
+                stacklevel=2,
             )
+            return
         for index, variable in enumerate(own):
             variable.assign(store[str(index)])
 
@@ -246,6 +268,13 @@ _REFUSED = {
     "ema_momentum": "there is no average of codes",
     "ema_overwrite_frequency": "there is no average of codes",
 }
+
+
+def _seed(seed) -> int:
+    try:
+        return operator.index(seed) % 2**63
+    except TypeError as error:
+        raise InvalidArgumentError(f"`seed` must be an integer or None. Received: seed={seed!r}") from error
 
 
 def _refuse(kwargs):

@@ -19,6 +19,7 @@ import tensorflow as tf
 
 from keras_gxnor.spaces import DiscreteSpace
 
+STREAMS = 1 << 16  # independent streams of random bits a step
 # tanh(x) = C x prod(y + a) / prod(y + b) with y = x^2: the tenth convergent of tanh's
 # continued fraction, 1 / (1/x + 1/(3/x + 1/(5/x + ...))), whose zeros and poles in y are
 # all real and negative. Factors y + a with y behind a minimum cannot be contracted.
@@ -41,8 +42,9 @@ def transition(codes, increments, bits, space: DiscreteSpace, m=3.0):
             stochastic rounding.
 
     Returns:
-        int8 tensor of the same shape: codes of `space`. |d| = dz moves one step with
-        certainty, d = 0 never moves, and no state leaves the space.
+        int8 tensor of the same shape: codes of `space`. d = 0 never moves, no state leaves
+        the space, and |d| = dz moves one step with certainty (for half ranges that are
+        powers of two; others round d / dz).
 
     Example:
 
@@ -84,13 +86,13 @@ def random_bits(shape, seed, stream, step):
     Args:
         shape: Shape of the result.
         seed: Python integer, the user's seed.
-        stream: Python integer in 0..65535: which variable and use.
+        stream: Python integer in 0..STREAMS - 1: which variable and use.
         step: Integer scalar or tensor, the number of updates done so far.
 
     Returns:
         uint32 tensor of `shape`, equal in eager, graph, XLA and on every replica.
     """
-    counter = tf.cast(step, tf.int64) * 65536 + stream
+    counter = tf.cast(step, tf.int64) * STREAMS + stream
     key = tf.stack([tf.constant(seed, tf.int64), counter])
     return tf.random.stateless_uniform(
         shape, key, minval=None, maxval=None, dtype=tf.uint32, alg="philox"

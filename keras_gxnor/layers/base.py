@@ -38,9 +38,11 @@ class DiscreteKernel:
             )
 
     def make_kernel(self, shape):
-        """Creates the kernel variable (int8, trainable); call it from `build`."""
+        """Creates the kernel variable (int8); call it from `build`."""
         draw = kernels.initial_codes(self.kernel_initializer, self.kernel_space)
-        return kernels.DiscreteVariable(self.kernel_space, draw, shape, name="kernel")
+        self._kernel = kernels.DiscreteVariable(self.kernel_space, draw, shape, name="kernel")
+        # Set after tracking, as `add_weight` does: a frozen layer can be thawed again.
+        self._kernel.trainable = self.trainable
 
     def make_bias(self, size):
         """Creates the float bias of shape (size,), or None; call it from `build`."""

@@ -106,7 +106,7 @@ class GXNORConv2D(DiscreteKernel, keras.layers.Conv2D):
                 f"by groups={self.groups}. Received: input_shape={tuple(input_shape)}"
             )
         self.compute_output_shape(input_shape)  # Keras' own check that the window fits
-        self._kernel = self.make_kernel((*self.kernel_size, channels // self.groups, self.filters))
+        self.make_kernel((*self.kernel_size, channels // self.groups, self.filters))
         self.bias = self.make_bias(self.filters)
         self.input_spec = keras.layers.InputSpec(min_ndim=4, axes={axis: channels})
         self.built = True

@@ -82,7 +82,7 @@ class GXNORDense(DiscreteKernel, keras.layers.Dense):
 
     def build(self, input_shape):
         """Creates the kernel (input_dim, units) and the bias (units,)."""
-        self._kernel = self.make_kernel((input_shape[-1], self.units))
+        self.make_kernel((input_shape[-1], self.units))
         self.bias = self.make_bias(self.units)
         self.input_spec = keras.layers.InputSpec(min_ndim=2, axes={-1: input_shape[-1]})
         self.built = True

@@ -66,6 +66,11 @@ def test_a_read_only_folder(tmp_path):
         _artifact({"a.h": b"1"}).write(tmp_path)
 
 
+def test_an_impossible_name(tmp_path):
+    with pytest.raises(ArtifactError, match="Could not write"):
+        _artifact({"a.h": b"1"}).write(tmp_path / ("q" * 300))
+
+
 def test_a_file_in_the_place_of_the_folder(tmp_path):
     (tmp_path / "out").write_bytes(b"")
     with pytest.raises(ArtifactError, match="Could not write"):

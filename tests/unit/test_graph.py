@@ -86,6 +86,8 @@ def test_malformed_graphs_are_refused(change, words):
         ({"dtype": "float32"}, "dtype"),
         ({"scale": 0}, "scale"),
         ({"scale": float("nan")}, "scale"),
+        ({"scale": 1e-45}, "float32"),
+        ({"scale": 1e38}, "float32"),
         ({"zero_point": 127.5}, "1/128"),
         ({"zero_point": 256}, "zero_point"),
         ({"dtype": "int8", "zero_point": 128}, "zero_point"),

@@ -267,6 +267,22 @@ def test_unsupported_layers_are_named(name):
         lowering.from_keras(make(), InputSpec(scale=1.0))
 
 
+def test_bare_operations_and_dicts_are_named():
+    inputs = keras.Input((4,), name="a")
+    dense = GXNORDense(3)
+    for outputs, words in (
+        (dense(inputs) * 2.0, "multiply"),
+        (keras.ops.relu(dense(inputs)), "relu"),
+        (GXNORDense(3)(inputs[:, :2]), "get_item"),
+    ):
+        with pytest.raises(UnsupportedLayerError, match=f"`{words}.*bare Keras operation"):
+            lowering.from_keras(keras.Model(inputs, outputs))
+    for model in (keras.Model({"a": inputs}, dense(inputs)), keras.Model(inputs, {"o": dense(inputs)})):
+        with pytest.raises(UnsupportedLayerError, match="Unwrap"):
+            lowering.from_keras(model)
+        assert lowering.from_keras(keras.Model(model.inputs[0], model.outputs[0]))
+
+
 def test_branches_shared_layers_and_subclasses_are_named():
     inputs = keras.Input((4,))
     a, b = GXNORDense(4, "ternary")(inputs), GXNORDense(4, "ternary")(inputs)
@@ -309,7 +325,7 @@ def test_nan_names_the_layer(where, value):
         getattr(layer, where).assign(np.full(layer.gamma.shape, value))
         if where == "moving_variance" and value == np.inf:
             continue  # 1 / sqrt(inf) is 0: a constant channel, and finite
-        with pytest.raises(UnsupportedLayerError, match="NaN or infinity"):
+        with pytest.raises(UnsupportedLayerError, match=f"`{layer.name}`.*NaN or infinity"):
             lowering.from_keras(model, IMAGE)
 
 

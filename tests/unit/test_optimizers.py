@@ -183,6 +183,82 @@ def test_no_gradient_moves_nothing():
     assert max(rates) < 0.5 and np.mean(rates[-50:]) < 0.05
 
 
+def test_frozen_layers_stay_frozen_wherever_they_go(tmp_path):
+    x, y = data(32)
+    born = keras.Sequential([keras.Input((8, 8, 2)), keras.layers.Flatten(),
+                             keras_gxnor.GXNORDense(3, trainable=False)])
+    assert not born.trainable_variables
+    model = cnn()
+    model.layers[0].trainable = False
+    _step(compile_dst(model), x, y)
+    model.save(tmp_path / "m.keras")
+    for again in (keras.models.load_model(tmp_path / "m.keras"), keras.models.clone_model(model)):
+        frozen = again.layers[0].kernel.numpy()
+        assert len(kernels(again)) == 2
+        _step(compile_dst(again), x, y)
+        assert np.array_equal(again.layers[0].kernel.numpy(), frozen)
+        again.layers[0].trainable = True
+        assert len(kernels(again)) == 3
+        _step(compile_dst(again), x, y)
+        assert not np.array_equal(again.layers[0].kernel.numpy(), frozen)
+
+
+def test_loading_other_optimizer_state_warns_as_keras_does(tmp_path):
+    x, y = data(32)
+    model = compile_dst(cnn())
+    model.save(tmp_path / "unfitted.keras")
+    with pytest.warns(UserWarning, match="Skipping variable loading"):
+        keras.models.load_model(tmp_path / "unfitted.keras")
+    _step(model, x, y)
+    model.save_weights(tmp_path / "w.weights.h5")
+    for fresh in (compile_dst(cnn()), compile_dst(cnn(), rule="adam")):
+        with pytest.warns(UserWarning, match="Skipping variable loading"):
+            fresh.load_weights(tmp_path / "w.weights.h5")
+        assert np.array_equal(fresh.layers[0].kernel.numpy(), model.layers[0].kernel.numpy())
+
+
+@pytest.mark.parametrize("rule", ["momentum", "adam"])
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e25])
+def test_one_bad_batch_does_not_stop_a_kernel(rule, value):
+    model = keras.Sequential([keras.Input((16,)), keras_gxnor.GXNORDense(3, use_bias=False)])
+    model.compile(keras_gxnor.DSTOptimizer(0.1, rule, seed=0), "mse")
+    x = np.random.default_rng(0).normal(size=(64, 16)).astype(np.float32)
+    model.fit(x, np.zeros((64, 3)), batch_size=64, verbose=0)
+    bad = x.copy()
+    bad[0, 0] = value
+    before = model.layers[0].kernel.numpy()
+    model.fit(bad, np.zeros((64, 3)), batch_size=64, verbose=0)
+    assert np.array_equal(model.layers[0].kernel.numpy(), before)
+    assert all(np.isfinite(v.numpy()).all() for v in model.optimizer.variables)
+    model.fit(x, np.ones((64, 3)), batch_size=64, epochs=10, verbose=0)
+    assert not np.array_equal(model.layers[0].kernel.numpy(), before)
+
+
+def test_missing_gradients():
+    model = cnn()
+    optimizer = keras_gxnor.DSTOptimizer(0.1, seed=0)
+    discrete = kernels(model)
+    others = [v for v in model.trainable_variables if v.dtype == "float32"]
+    gradients = lambda group, none: [None if none else np.ones(v.shape, np.float32) for v in group]
+    for no_discrete in (True, False):
+        before = [v.numpy() for v in [*discrete, *others]]
+        pairs = gradients(discrete, no_discrete) + gradients(others, not no_discrete)
+        with pytest.warns(UserWarning, match="Gradients do not exist"):
+            optimizer.apply(pairs, [*discrete, *others])
+        moved = [not np.array_equal(a, v.numpy()) for a, v in zip(before, [*discrete, *others])]
+        assert moved == [not no_discrete] * len(discrete) + [no_discrete] * len(others)
+    assert int(optimizer.iterations) == 2
+    with pytest.raises(InvalidArgumentError, match="No gradients"):
+        optimizer.apply([None], [discrete[0]])
+
+
+@pytest.mark.parametrize("seed", [-1, 2**63, 2**70, np.int64(7)])
+def test_any_integer_is_a_seed(seed):
+    optimizer = keras_gxnor.DSTOptimizer(0.1, seed=seed)
+    optimizer.apply([np.ones((3, 3, 2, 8), np.float32)], [cnn().layers[0].kernel])
+    assert 0 <= optimizer.seed < 2**63
+
+
 def test_frozen_layers_stay():
     model = cnn()
     model.layers[0].trainable = False
@@ -202,12 +278,15 @@ def test_a_model_without_discrete_layers_trains():
     assert int(model.optimizer.iterations) == 1
 
 
-@pytest.mark.parametrize("name", ["sgd", "rmsprop", "adam", "adamw", "lion"])
-def test_ordinary_optimizers_are_refused(name):
+@pytest.mark.parametrize("eager", [False, True])
+@pytest.mark.parametrize("name", ["sgd", "rmsprop", "adam", "adamw", "lion", "adafactor", "nadam"])
+def test_ordinary_optimizers_are_refused_before_any_damage(name, eager):
     model = cnn()
     before = [k.numpy() for k in kernels(model)]
     x, y = data(16)
-    model.compile(name, keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(name, loss, run_eagerly=eager)
+    model.optimizer.learning_rate = 1.0
     with pytest.raises(InvalidArgumentError, match=r"conv2d.*/kernel.*DSTOptimizer"):
         model.fit(x, y, verbose=0)
     assert all(np.array_equal(a, k.numpy()) for a, k in zip(before, kernels(model)))
@@ -233,6 +312,7 @@ def test_recompiling_with_sgd_is_refused_too():
         ({"rule": "nesterov"}, "increment rule"),
         ({"optimizer": keras_gxnor.DSTOptimizer(0.1)}, "plain Keras optimizer"),
         ({"nesterov": True}, "no argument"),
+        ({"seed": 0.5}, "seed"),
     ],
 )
 def test_refused_arguments(kwargs, words):

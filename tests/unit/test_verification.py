@@ -1,3 +1,5 @@
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
@@ -5,7 +7,12 @@ import pytest
 import keras_gxnor
 from keras_gxnor import InputSpec, evaluation
 from keras_gxnor.converters import convert, verification, verify
-from keras_gxnor.errors import InvalidArgumentError, UnsupportedLayerError, VerificationError
+from keras_gxnor.errors import (
+    InvalidArgumentError,
+    UnsupportedGraphError,
+    UnsupportedLayerError,
+    VerificationError,
+)
 from tests.unit.test_lowering import IMAGE, MODELS, codes, randomize
 
 ALL = list(verification.BACKENDS)
@@ -79,6 +86,56 @@ def test_rescaling_models_take_raw_codes():
     assert verify(model, artifact, codes(model), ["reference", "litert_builtin"]).ok
 
 
+def test_rescaling_whose_product_alone_is_a_power_of_two():
+    """255/128 * 1/255 is 1/128, but Keras rounds each factor."""
+    spec = InputSpec(scale=1 / 255)
+    model = keras.Sequential(
+        [keras.Input((16,)), keras.layers.Rescaling(255 / 128, -1), keras_gxnor.GXNORDense(3)]
+    )
+    artifact = convert(model, "tflite", spec)
+    assert artifact.graph.input.spec == IMAGE and not evaluation.is_exact(model, spec)
+    report = verify(model, artifact, codes(model, spec, 40), ["reference", "litert_builtin"])
+    assert report.ok and report.border > 0
+    assert "with exact first-layer sums" in str(report)
+
+
+def test_rounding_excuses_no_wrong_zero_point():
+    """Under an inexact scale a wrong fold is a mismatch, not a border case."""
+    spec = InputSpec(scale=1 / 255, zero_point=3)
+    model = randomize(
+        keras.Sequential(
+            [keras.Input((16,)), keras_gxnor.GXNORDense(30, "ternary"), keras_gxnor.GXNORDense(3)]
+        )
+    )
+    artifact = convert(model, "tflite", spec)
+    q = codes(model, spec, 40)
+    assert verify(model, artifact, q, "reference").ok
+    assert evaluation.rounding_explains(model, spec, q)
+    for other in (InputSpec(scale=1 / 255, zero_point=4), InputSpec(scale=1 / 254, zero_point=3)):
+        wrong = dataclasses.replace(artifact, input_spec=other)
+        assert not verify(model, wrong, q, "reference").ok
+
+
+def test_a_wrong_keras_kernel_is_told_from_a_wrong_artifact(monkeypatch):
+    model = MODELS["mlp"]()
+    right = evaluation.plain
+    monkeypatch.setattr(evaluation, "plain", lambda *args: right(*args) + 1)
+    with pytest.raises(VerificationError, match=r"Keras is what differs.*oneDNN"):
+        convert(model, "tflite", IMAGE)
+
+
+def test_tflite_needs_no_c():
+    """Many-state kernels have a TFLite form, and no C form yet."""
+    model = randomize(
+        keras.Sequential([keras.Input((9,)), keras_gxnor.GXNORDense(12, "ternary", kernel_space="z2"),
+                          keras_gxnor.GXNORDense(3)])
+    )
+    artifact = convert(model, "tflite", IMAGE)
+    assert verify(model, artifact, codes(model), ["reference", *verification.interpreters.KERNELS]).ok
+    with pytest.raises(UnsupportedGraphError, match="ternary or binary weights"):
+        convert(model, "c", IMAGE)
+
+
 def test_nan_and_shapes_never_pass():
     x = np.zeros((4, 3), np.float32)
     assert verification.count_mismatches(x, x) == (0, 0)
@@ -105,11 +162,16 @@ def test_refusals():
         (codes(model).astype(np.float32), None, "integer codes"),
         (codes(model)[:0], None, "at least one"),
         (codes(model), ["litert_gpu"], "back end must be one of"),
+        (codes(model), [], "at least one back end"),
     ):
         with pytest.raises(InvalidArgumentError, match=words):
             verify(model, artifact, x, backends)
     with pytest.raises(InvalidArgumentError, match=r"verify\(model, artifact, x\)"):
         verify(artifact, model, codes(model))
+    with pytest.raises(InvalidArgumentError, match="limits >= 1"):
+        verify(model, artifact, codes(model), "reference", limits={"reference": 0})
+    with pytest.raises(InvalidArgumentError, match="`name`"):
+        convert(model, "tflite", IMAGE, name=5)
     with pytest.raises(InvalidArgumentError, match="target"):
         convert(model, "onnx")
     with pytest.raises(InvalidArgumentError, match="Remove `input_spec`"):
