@@ -106,11 +106,6 @@ class _Net:
 def _input(net, index):
     spec = net.graph.input.spec
     scale = float(np.float32(spec.scale))
-    if not 2.0**-64 < scale < 2.0**64:
-        raise UnsupportedGraphError(
-            f"Node `{net.graph.nodes[index].name}`: the input scale must lie between 2^-64 and "
-            f"2^64 to leave room for float32 filter scales. Received: {spec.scale}"
-        )
     fed = net.tensor(index, spec.dtype, ((scale,), (spec.zero_point,), 0))
     if spec.dtype == "int8":
         return _Value(fed, scale, spec.zero_point)

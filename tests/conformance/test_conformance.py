@@ -71,7 +71,7 @@ def test_a_broken_back_end_fails(backend):
     """One wrong weight, or logits off by one bit, on each back end alone."""
     graph = SAMPLES["cnn_small"]()
     target, run = verification.BACKENDS[backend]
-    emit = {"tflite": tflite.emit, "c": c_source.emit}[target]
+    emit = {"tflite": tflite.emit, "c": c_source.emit, None: c_source.emit}[target]
     x = inputs(graph, IMAGES)
     truth = reference.run(graph, x)
     good, _ = run(emit(graph, "good"), x)

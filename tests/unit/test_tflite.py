@@ -189,7 +189,6 @@ def test_writer_imports_neither_tensorflow_nor_keras_nor_litert():
         ),
         (lambda: Chain("w", (9,)).add(g.Dense(np.full((9, 2), 32, np.int8))).step(), "`dense_1`.*up to 32"),
         (lambda: Chain("s", (3,), U0).add(g.Sign(np.int8([1, -1, 1]))), "`sign_1`.*-255..255"),
-        (lambda: Chain("tiny", (3,), g.InputSpec("uint8", 1e-30, 0)).dense(2), "`input`.*2\\^-64"),
     ],
 )
 def test_refusals_name_the_node(chain, words):
