@@ -67,6 +67,7 @@ def test_no_warning(folder, compiler, level):
     command, flags, source = COMPILERS[compiler]
     available(command)
     host.compile_c([*command, *flags, level, "-c", source, "-o", "warnings.o"], folder)
+    assert (folder / "warnings.o").stat().st_size > 10_000
 
 
 @pytest.mark.parametrize("target", ["avr", "msp430", "riscv32", "powerpc", "wasm32"])
@@ -75,6 +76,7 @@ def test_other_machines_have_no_warning(folder, target):
     machine = ["-target", f"{target}-freestanding", "-ffreestanding"]
     machine += ["-mcpu=atmega328p", "-Wno-avr-rtlib-linking-quirks"] if target == "avr" else []
     host.compile_c([*ZIG, "cc", *machine, *C99, "-Os", "-c", "all.c", "-o", "other.o"], folder)
+    assert (folder / "other.o").stat().st_size > 10_000
 
 
 def test_a_warning_would_be_seen(folder):
@@ -141,6 +143,7 @@ def test_runtimes_of_two_versions_are_refused(folder):
 
 def test_a_header_may_be_included_twice(folder):
     host.compile_c([*ZIG, "cc", *C99, "-c", "twice.c", "-o", "twice.o"], folder)
+    assert (folder / "twice.o").stat().st_size > 10_000
 
 
 @pytest.mark.parametrize("sanitizer", ["zig undefined", "gcc address,undefined"])
