@@ -6,13 +6,11 @@ against Keras and counts the differences.
 
 import dataclasses
 
-from keras_gxnor.converters import c_source, names, tflite, verification
+from keras_gxnor.converters import names, verification
 from keras_gxnor.converters.artifact import Artifact
-from keras_gxnor.converters.verification import Report, verify
+from keras_gxnor.converters.verification import TARGETS, Report, verify
 from keras_gxnor.errors import InvalidArgumentError
 from keras_gxnor.graph import Graph, InputSpec
-
-TARGETS = {"tflite": tflite.emit, "c": c_source.emit}
 
 __all__ = ["TARGETS", "Artifact", "Report", "convert", "verify"]
 

@@ -61,21 +61,15 @@ class Artifact:
             ArtifactError: if a path leaves `folder`, a file exists (without `force`),
                 or the system refuses.
         """
-        root = pathlib.Path(folder)
+        root, stage = pathlib.Path(folder), None
         try:
             places = [_inside(root, path) for path in self.files]
             taken = [str(place) for place in places if place.exists()]
-        except ArtifactError:
-            raise
-        except OSError as error:
-            raise ArtifactError(f"Could not write `{self.name}` to {root}: {error}") from error
-        if taken and not force:
-            raise ArtifactError(
-                f"Would overwrite {', '.join(taken)}. Pass force=True to replace, "
-                "or choose another folder."
-            )
-        stage = None
-        try:
+            if taken and not force:
+                raise ArtifactError(
+                    f"Would overwrite {', '.join(taken)}. Pass force=True to replace, "
+                    "or choose another folder."
+                )
             root.mkdir(parents=True, exist_ok=True)
             stage = pathlib.Path(tempfile.mkdtemp(prefix=".gxnor-", dir=root))
             for number, data in enumerate(self.files.values()):
@@ -83,6 +77,8 @@ class Artifact:
             for number, place in enumerate(places):
                 place.parent.mkdir(parents=True, exist_ok=True)
                 os.replace(stage / str(number), place)
+        except ArtifactError:  # our own, which is an OSError too
+            raise
         except OSError as error:
             raise ArtifactError(
                 f"Could not write `{self.name}` to {root}: {error}. Nothing was left half-written."

@@ -14,7 +14,7 @@ from keras_gxnor.converters.artifact import Artifact
 from keras_gxnor.errors import InvalidArgumentError, VerificationError
 from keras_gxnor.graph import Graph
 
-_EMITTERS = {"tflite": tflite.emit, "c": c_source.emit}
+TARGETS = {"tflite": tflite.emit, "c": c_source.emit}  # Graph, name -> Artifact
 _BATCH = 256
 _ODD_ARTIFACT = "Please report this as a bug, with the model."
 _ODD_KERAS = (
@@ -134,7 +134,7 @@ def verify(model, artifact, x, backends=None, limits=None, progress=None, labels
         say(f"{name} ({len(part)} samples)")
         target, run = BACKENDS[name]
         if target not in artifacts:
-            artifacts[target] = _EMITTERS[target](graph, artifact.name)
+            artifacts[target] = TARGETS[target](graph, artifact.name)
         logits, found = run(artifacts[target], part)
         cost = found or cost
         images[name] = len(part)

@@ -65,7 +65,7 @@ def _unfold(found) -> list:
 def _functional_order(model, config) -> list:
     """The layers in the order data flows, read from the public config."""
     sources = {entry["name"]: _sources(entry) for entry in config["layers"]}
-    known = {layer.name for layer in model.layers}
+    by_name = {layer.name: layer for layer in model.layers}
     for what in ("input_layers", "output_layers"):
         if isinstance(config[what], dict):
             raise UnsupportedLayerError(
@@ -87,12 +87,12 @@ def _functional_order(model, config) -> list:
                 "only chains of layers, each used once, can be lowered. Nearest supported form: a "
                 "model without branches, merges and shared layers."
             )
-        if current not in known:
+        if current not in by_name:
             raise UnsupportedLayerError(
                 f"`{current}` is a bare Keras operation, which has no exact integer form. Nearest "
                 "supported form: a chain of layers only."
             )
-        order.append(model.get_layer(current))
+        order.append(by_name[current])
         current = sources[current][0]
     return order[::-1]
 

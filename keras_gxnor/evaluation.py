@@ -30,13 +30,8 @@ def plain(model, spec: g.InputSpec, q) -> np.ndarray:
 
 def is_exact(model, spec: g.InputSpec) -> bool:
     """Whether Keras' own float32 input scaling is exact: every factor is a power of two."""
-    factors = [spec.scale]
-    for layer in chain.layers(model):
-        if isinstance(layer, keras.layers.Rescaling):
-            factors.append(float(layer.scale))
-        if isinstance(layer, DiscreteKernel):
-            break
-    return all(g.is_power_of_two(factor) for factor in factors)
+    rescalings = [layer for layer in chain.layers(model) if isinstance(layer, keras.layers.Rescaling)]
+    return spec.is_exact and all(g.is_power_of_two(float(layer.scale)) for layer in rescalings)
 
 
 def exact_first(model, spec: g.InputSpec, q) -> np.ndarray:

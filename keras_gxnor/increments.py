@@ -1,13 +1,14 @@
 """Increment rules: from a gradient to the real increment that DST turns into jumps.
 
 A rule is what an ordinary optimizer would add to a float weight, less the learning
-rate. It keeps its own slots, chosen by memory: see `slot_bytes` of each.
+rate. It keeps its own slots, which are most of the training state of a kernel.
 """
 
 import keras
 import tensorflow as tf
 
 from keras_gxnor.errors import InvalidArgumentError
+from keras_gxnor.transitions import upper_24
 
 _TINY = 1e-12  # keeps 0 / 0 out; gradients that matter are far above
 
@@ -68,9 +69,9 @@ class MomentumIncrement(IncrementRule):
     the squared gradient over all weights and past steps, both moments corrected for their
     start at 0. (The RMS of the present step alone will not do: under a hinge loss a batch
     without errors has no gradient, and old momentum over it would scatter every weight.)
-    One slot. As int8 (with one float32 scale an output channel and stochastic rounding,
-    which keeps the average right) it costs about 1 byte a weight beside the code; as
-    float32 it costs 4.
+    The moment is kept as int8 (with one float32 scale an output channel, and stochastic
+    rounding, which keeps the average right) at about 1 byte a weight beside the code, or as
+    float32 at 4.
 
     Args:
         momentum: Decay of the moment, in [0, 1).
@@ -107,8 +108,7 @@ class MomentumIncrement(IncrementRule):
         if self.dtype == "float32":
             return increment, [square, moment]
         scale = tf.reduce_max(tf.abs(moment), list(range(moment.shape.rank - 1))) / 127 + _TINY
-        uniform = tf.cast(tf.bitwise.right_shift(bits(), tf.constant(8, tf.uint32)), tf.float32)
-        stored = tf.floor(moment / scale + uniform * 2.0**-24)
+        stored = tf.floor(moment / scale + upper_24(bits()) * 2.0**-24)
         stored = tf.cast(tf.clip_by_value(stored, -127, 127), tf.int8)
         return increment, [square, stored, scale]
 

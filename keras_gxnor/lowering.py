@@ -60,7 +60,10 @@ def from_keras(model, input_spec=None, name=None) -> g.Graph:
 
 
 def fold_rescaling(spec: g.InputSpec, layers):
-    """Folds leading Rescaling layers into the input spec; returns (spec, other layers).
+    """Folds leading Rescaling layers into the input spec.
+
+    Returns:
+        (spec, the other layers, without those that do nothing at inference).
 
     Raises:
         UnsupportedLayerError: if the zero point would not be an integer in range.
@@ -117,8 +120,6 @@ class _Lowering:
         self.nodes.append(node)
 
     def add(self, layer):
-        if type(layer) in _NOTHING:
-            return
         handler = _HANDLERS.get(type(layer))
         if handler is None:
             _unsupported(layer, "it has no exact integer form", _nearest(layer))
@@ -344,7 +345,6 @@ _NOTHING = {
     _L.RandomRotation,
     _L.RandomTranslation,
     _L.RandomZoom,
-    _L.InputLayer,
 }
 _OP_OF = {_L.MaxPooling2D: _pool_op, _L.Flatten: lambda layer: g.Flatten()}
 _HANDLERS = {

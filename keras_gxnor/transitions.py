@@ -62,9 +62,13 @@ def transition(codes, increments, bits, space: DiscreteSpace, m=3.0):
     rest = steps - whole
     size = tf.abs(rest)
     chance = size if m is None else tanh(size * m)
-    jumps = tf.cast(tf.bitwise.right_shift(bits, tf.constant(8, tf.uint32)), tf.float32)
-    extra = tf.where(jumps < chance * 2.0**24, tf.sign(rest), 0.0)
+    extra = tf.where(upper_24(bits) < chance * 2.0**24, tf.sign(rest), 0.0)
     return tf.cast(state + space.code_step * (whole + extra), tf.int8)
+
+
+def upper_24(bits):
+    """The upper 24 of 32 random bits as whole float32 numbers in 0..2^24 - 1, all exact."""
+    return tf.cast(tf.bitwise.right_shift(bits, tf.constant(8, tf.uint32)), tf.float32)
 
 
 def tanh(x):
