@@ -14,6 +14,7 @@ if (_root / "converters" / "artifact.py").is_file():
 
 from keras_gxnor import (  # noqa: E402
     converters,
+    distribute,
     errors,
     increments,
     lowering,
@@ -22,11 +23,17 @@ from keras_gxnor import (  # noqa: E402
     spaces,
 )
 from keras_gxnor.graph import Graph, InputSpec  # noqa: E402
-from keras_gxnor.increments import AdamIncrement, MomentumIncrement  # noqa: E402
+from keras_gxnor.increments import (  # noqa: E402
+    AdamIncrement,
+    GradientIncrement,
+    KerasIncrement,
+    MomentumIncrement,
+)
 from keras_gxnor.layers import DiscreteActivation, GXNORConv2D, GXNORDense  # noqa: E402
+from keras_gxnor.memory import TrainingMemory, training_memory  # noqa: E402
 from keras_gxnor.optimizers import DSTOptimizer  # noqa: E402
 from keras_gxnor.quantizers import MultiStep  # noqa: E402
-from keras_gxnor.spaces import DiscreteSpace  # noqa: E402
+from keras_gxnor.spaces import DiscreteSpace, GradedSpace  # noqa: E402
 from keras_gxnor.version import __version__  # noqa: E402
 
 __all__ = [
@@ -36,16 +43,22 @@ __all__ = [
     "DiscreteSpace",
     "GXNORConv2D",
     "GXNORDense",
+    "GradedSpace",
+    "GradientIncrement",
     "Graph",
     "InputSpec",
+    "KerasIncrement",
     "MomentumIncrement",
     "MultiStep",
+    "TrainingMemory",
     "__version__",
     "converters",
+    "distribute",
     "errors",
     "increments",
     "lowering",
     "quantizers",
     "reference",
     "spaces",
+    "training_memory",
 ]

@@ -42,7 +42,7 @@ def exact_first(model, spec: g.InputSpec, q) -> np.ndarray:
     is exact in float32, and the sum is scaled. Everything after is Keras as it is.
     """
     folded, before, first, after = _around_first_kernel(model, spec)
-    unit = np.float32(folded.scale * first.kernel_space.scale)
+    unit = np.float32(folded.scale * first.kernel_space.readout.scale)
     sums = first.linear(_through(before, _integers(folded, q)), _codes(first))
     return np.asarray(_through(after, first.finish(sums * unit)))
 
@@ -55,8 +55,8 @@ def rounding_explains(model, spec: g.InputSpec, q) -> bool:
     3.1), with the largest input added to each input for the rounding of its scaling.
     """
     folded, before, first, _ = _around_first_kernel(model, spec)
-    codes, unit = _codes(first), folded.scale * first.kernel_space.scale
-    kernel = codes * np.float32(first.kernel_space.scale)
+    codes, unit = _codes(first), folded.scale * first.kernel_space.readout.scale
+    kernel = codes * np.float32(first.kernel_space.readout.scale)
     leading = chain.layers(model)
     seen = _through(leading[: leading.index(first)], _scaled(spec, q))
     error = np.abs(
@@ -84,7 +84,7 @@ def _scaled(spec, q):
 
 
 def _codes(layer):
-    return tf.cast(tf.convert_to_tensor(layer.kernel.value), tf.float32)
+    return tf.constant(layer.kernel_codes(), tf.float32)
 
 
 def _through(layers, x):

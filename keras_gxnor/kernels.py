@@ -12,14 +12,14 @@ import numpy as np
 import tensorflow as tf
 
 from keras_gxnor.errors import InvalidArgumentError
-from keras_gxnor.spaces import DiscreteSpace
+from keras_gxnor.spaces import DiscreteSpace, GradedSpace
 
 
 class DiscreteVariable(keras.Variable):
     """An int8 Keras variable that holds codes of a discrete space, and nothing else.
 
     Args:
-        space: The `DiscreteSpace` of the codes.
+        space: The `DiscreteSpace` or `GradedSpace` of the codes.
         initializer: Callable (shape, dtype) -> int8 codes.
         shape: Shape tuple.
         name: Name of the variable.
@@ -89,8 +89,9 @@ def read(variable: DiscreteVariable, dtype="float32"):
         dtype: Floating dtype of the result.
 
     Returns:
-        Tensor of the variable's shape: code * space.scale. The gradient with respect to
-        the variable is the upstream gradient (per value, not per code) as float32.
+        Tensor of the variable's shape: code * space.scale, and for a `GradedSpace` the
+        ternary readout. The gradient with respect to the variable is the upstream gradient
+        (per value, not per code) as float32; it passes straight through the readout.
 
     Example:
 
@@ -101,11 +102,14 @@ def read(variable: DiscreteVariable, dtype="float32"):
     array([3., 4.], dtype=float32)
     """
     dtype = tf.as_dtype(dtype)
-    scale = variable.space.scale
+    space = variable.space
 
     def values(codes):
+        if isinstance(space, GradedSpace):
+            above, below = codes > space.threshold, codes < -space.threshold
+            return tf.cast(above, dtype) - tf.cast(below, dtype)
         cast = tf.cast(codes, dtype)
-        return cast if scale == 1.0 else cast * tf.cast(scale, dtype)
+        return cast if space.scale == 1.0 else cast * tf.cast(space.scale, dtype)
 
     @tf.custom_gradient
     def through_handle(handle):
@@ -157,7 +161,7 @@ def nearest_codes(values: np.ndarray, space: DiscreteSpace) -> np.ndarray:
     scaled = values / np.float32(space.scale)
     if space.contains(scaled):
         return scaled.astype(np.int8)
-    if space.order == 0:
+    if space.code_step == 2:  # binary
         return np.where(values >= 0, 1, -1).astype(np.int8)
     level = 4 * np.abs(values).mean(dtype=np.float64) / (2 * space.max_code + 1)
     return np.clip(np.rint(values / level), -space.max_code, space.max_code).astype(np.int8)

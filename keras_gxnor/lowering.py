@@ -178,8 +178,8 @@ def _kernel(low, layer):
             "it reads sums, not codes, from the layer before",
             "a DiscreteActivation between the two",
         )
-    _exact_space(layer, layer.kernel_space)
-    codes = np.asarray(layer.kernel.numpy())
+    _exact_space(layer, layer.kernel_space.readout)
+    codes = layer.kernel_codes()
     if isinstance(layer, GXNORConv2D):
         _channels_last(layer)
         op = g.Conv2D(codes, layer.strides, layer.padding, layer.dilation_rate, layer.groups)
@@ -190,7 +190,7 @@ def _kernel(low, layer):
     else:
         _unsupported(layer, f"its input has shape {low.type.shape}", "Flatten before it")
     low.emit(layer.name, op)
-    low.start_sums(low.code_scale * layer.kernel_space.scale)
+    low.start_sums(low.code_scale * layer.kernel_space.readout.scale)
     if layer.bias is not None:
         low.stages.append(np.asarray(layer.bias.numpy()))
     _activate(low, layer, layer.activation)

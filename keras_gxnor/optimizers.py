@@ -1,5 +1,8 @@
 """DSTOptimizer: discrete kernels by state transition, everything else by a Keras optimizer."""
 
+import dataclasses
+import functools
+import math
 import operator
 import random
 import warnings
@@ -13,6 +16,52 @@ from keras_gxnor.kernels import DiscreteVariable
 
 _FLOAT_RATE = 0.1  # of the default Adam, relative to the rate of the discrete kernels
 _STREAMS = 2  # random streams a kernel: 0 for the transition, 1 for the rule's rounding
+_JIT_WEIGHTS = 1 << 14  # below, compiling (0.5 s) costs more than a thousand steps gain
+
+
+@dataclasses.dataclass(frozen=True)
+class _KernelStep:
+    """What moves one kernel: `move(codes, gradient, slots, ...)` -> (codes, slots), pure."""
+
+    space: object
+    slots: list
+    move: object
+
+
+def _move(rule, space, m, seed, stream, codes, gradient, slots, rate, updates, step):
+    """One step of one kernel: a pure function, the same in eager, graph and XLA.
+
+    rule, space, m, seed, stream are Python values, the rest tensors; `updates` counts the
+    updates of the kernel before this one, `step` the calls of the optimizer.
+    """
+
+    def bits(use):
+        return transitions.random_bits(codes.shape, seed, stream + use, step)
+
+    # One NaN or overflow would stay in the slots and stop the kernel for good, with nothing
+    # to see in the loss: such a step is left out. (Slots are averages of gradients and of
+    # their squares: with a finite sum of squares they stay finite.)
+    sound = tf.math.is_finite(tf.reduce_mean(tf.square(gradient)))
+    increment, new = rule(gradient, slots, rate, updates, lambda: bits(1))
+    increment = tf.where(sound, increment, 0.0)
+    codes = transitions.transition(codes, increment, bits(0), space, m)
+    return codes, [tf.where(sound, after, before) for before, after in zip(slots, new)]
+
+
+def _given(increment, slots, rate, step, bits):
+    """The rule of an increment that was computed before."""
+    del rate, step, bits
+    return increment, slots
+
+
+@functools.cache
+def _xla_works() -> bool:
+    """Whether this TensorFlow can compile with XLA here."""
+    try:
+        tf.function(lambda x: x + 1, jit_compile=True)(tf.constant(1))
+    except (tf.errors.OpError, ValueError, NotImplementedError):
+        return False
+    return True
 
 
 @keras.saving.register_keras_serializable(package="keras_gxnor")
@@ -31,8 +80,10 @@ class DSTOptimizer(keras.optimizers.Optimizer):
         learning_rate: Float or `LearningRateSchedule` for the discrete kernels, in units
             of their values.
         rule: Increment rule: `"momentum"` (int8 momentum over the gradient's RMS, 2 bytes
-            a weight in all), `"adam"` (the paper's, 9 bytes a weight), an
-            `AdamIncrement` or a `MomentumIncrement`.
+            a weight in all), `"adam"` (the paper's, 9 bytes a weight), `"none"` (the gradient
+            over its RMS, 1 byte a weight), an `IncrementRule` such as
+            `MomentumIncrement(0.9)`, or any Keras optimizer. `"auto"` is `"none"` for graded
+            kernels and `"momentum"` for all others.
         m: The paper's nonlinear factor (3), or None for unbiased rounding.
         optimizer: Keras optimizer, or its name, for all float variables. None: Adam at a
             tenth of `learning_rate`, whatever schedule or callback sets that. An optimizer
@@ -42,6 +93,10 @@ class DSTOptimizer(keras.optimizers.Optimizer):
         clipnorm, clipvalue, global_clipnorm: As in Keras, on the gradients of the discrete
             kernels; the float variables have those of `optimizer`.
         loss_scale_factor, gradient_accumulation_steps: As in Keras, for all variables.
+        jit_compile: Whether XLA compiles the update of a kernel. `"auto"` does so where it
+            pays: if XLA works here and the kernel has 16,384 weights or more (benchmarks/
+            training.py measures both). Either way the transitions are the same function of
+            the increments; increments may differ in their last bit.
         name: Name of the optimizer.
 
     The paper's setting is `DSTOptimizer(1e-2, rule="adam", m=3.0)`.
@@ -55,7 +110,7 @@ class DSTOptimizer(keras.optimizers.Optimizer):
     def __init__(
         self,
         learning_rate=0.1,
-        rule="momentum",
+        rule="auto",
         m=3.0,
         optimizer=None,
         seed=None,
@@ -64,6 +119,7 @@ class DSTOptimizer(keras.optimizers.Optimizer):
         global_clipnorm=None,
         loss_scale_factor=None,
         gradient_accumulation_steps=None,
+        jit_compile="auto",
         name="dst",
         **kwargs,
     ):
@@ -78,7 +134,12 @@ class DSTOptimizer(keras.optimizers.Optimizer):
             gradient_accumulation_steps=gradient_accumulation_steps,
             name=name,
         )
-        self.rule = increments.get(rule)
+        self.rule = rule if rule == "auto" else increments.get(rule)
+        if jit_compile not in ("auto", True, False):
+            raise InvalidArgumentError(
+                f'`jit_compile` must be "auto", True or False. Received: {jit_compile!r}'
+            )
+        self.jit_compile = jit_compile
         self.m = None if m is None else float(m)
         self.seed = random.randrange(2**31) if seed is None else _seed(seed)
         self.optimizer = self._float_optimizer(optimizer)
@@ -112,16 +173,32 @@ class DSTOptimizer(keras.optimizers.Optimizer):
         for variable in discrete:
             variable.adopt()
         super().build(discrete)
-        self._spaces = [v.space for v in discrete]
-        self._slots = [
-            [
-                self.add_variable(shape, dtype=dtype, name=f"{v.path.replace('/', '_')}_{slot}")
-                for slot, shape, dtype in self.rule.slots(tuple(v.shape))
-            ]
-            for v in discrete
-        ]
+        self._kernels = [self._kernel_step(index, v) for index, v in enumerate(discrete)]
+        if self._by_keras:
+            self.rule.build([step.slots[0] for step in self._kernels])
         if floats:
             self.optimizer.build(floats)
+
+    def _kernel_step(self, index, variable):
+        """Makes the slots of one kernel and the function that moves it."""
+        rule, space = self.rule, variable.space
+        if rule == "auto":
+            rule = increments.get("none" if space != space.readout else "momentum")
+        shape = tuple(variable.shape)
+        slots = [
+            self.add_variable(size, dtype=dtype, name=f"{variable.path.replace('/', '_')}_{slot}")
+            for slot, size, dtype in rule.slots(shape)
+        ]
+        rule = _given if self._by_keras else rule
+        move = functools.partial(_move, rule, space, self.m, self.seed, index * _STREAMS)
+        worth = math.prod(shape) >= _JIT_WEIGHTS and _xla_works()
+        if worth if self.jit_compile == "auto" else self.jit_compile:
+            move = tf.function(move, jit_compile=True)
+        return _KernelStep(space, slots, move)
+
+    @property
+    def _by_keras(self):
+        return isinstance(self.rule, increments.KerasIncrement)
 
     def add_variable_from_reference(self, reference_variable, name=None, initializer="zeros"):
         """As in Keras, but float32 for an int8 kernel (used by gradient accumulation)."""
@@ -153,6 +230,8 @@ class DSTOptimizer(keras.optimizers.Optimizer):
         floats = [(g, v) for g, v in pairs if not isinstance(v, DiscreteVariable)]
         if floats:  # first: its rate may follow ours at this step
             self.optimizer.apply(*map(list, zip(*floats)))
+        if self._by_keras:
+            self.rule.optimizer.iterations.assign(self.iterations)
         if discrete:
             super().apply(*map(list, zip(*discrete)))
         else:
@@ -160,33 +239,28 @@ class DSTOptimizer(keras.optimizers.Optimizer):
 
     def update_step(self, gradient, variable, learning_rate):
         """One discrete state transition of one kernel."""
-        index = self._get_variable_index(variable)
-        space, slots = self._spaces[index], self._slots[index]
+        kernel = self._kernels[self._get_variable_index(variable)]
         gradient = tf.cast(tf.convert_to_tensor(gradient), tf.float32)
-        step = tf.convert_to_tensor(self._iterations)
-
-        def bits(use):
-            stream = index * _STREAMS + use
-            return transitions.random_bits(variable.shape, self.seed, stream, step)
-
-        old = [tf.convert_to_tensor(slot) for slot in slots]
-        updates = tf.convert_to_tensor(self.iterations)
-        direction, new = self.rule(gradient, old, updates, lambda: bits(1))
-        increment = -tf.cast(learning_rate, tf.float32) * direction
-        # One NaN or overflow would stay in the slots and stop the kernel for good, with
-        # nothing to see in the loss: such a step is left out.
-        floats = [increment, *(v for v in new if v.dtype.is_floating)]
-        sound = tf.reduce_all([tf.reduce_all(tf.math.is_finite(v)) for v in floats])
-        increment = tf.where(sound, increment, 0.0)
+        rate = tf.cast(learning_rate, tf.float32)
         codes = tf.convert_to_tensor(variable)
-        self.assign(variable, transitions.transition(codes, increment, bits(0), space, self.m))
-        for slot, before, after in zip(slots, old, new):
-            self.assign(slot, tf.where(sound, after, before))
+        old = [tf.convert_to_tensor(slot) for slot in kernel.slots]
+        if self._by_keras:
+            values = tf.cast(codes, tf.float32) * kernel.space.scale
+            gradient, old = self.rule.propose(gradient, values, kernel.slots[0], rate), []
+        counts = tf.convert_to_tensor(self.iterations), tf.convert_to_tensor(self._iterations)
+        codes, new = kernel.move(codes, gradient, old, rate, *counts)
+        self.assign(variable, codes)
+        for slot, value in zip(kernel.slots, new):
+            self.assign(slot, value)
 
     @property
     def variables(self):
         """All variables of both optimizers."""
-        return [*super().variables, *self.optimizer.variables]
+        return [*self._own_variables, *self.optimizer.variables]
+
+    @property
+    def _own_variables(self):
+        return [*super().variables, *(self.rule.optimizer.variables if self._by_keras else [])]
 
     @property
     def loss_scale_factor(self):
@@ -201,12 +275,12 @@ class DSTOptimizer(keras.optimizers.Optimizer):
 
     def save_own_variables(self, store):
         """Writes this optimizer's variables; Keras saves the float optimizer by itself."""
-        for index, variable in enumerate(super().variables):
+        for index, variable in enumerate(self._own_variables):
             store[str(index)] = variable.numpy()
 
     def load_own_variables(self, store):
         """Inverse of `save_own_variables`; as in Keras, other state is skipped with a warning."""
-        own = super().variables
+        own = self._own_variables
         found = [tuple(store[str(i)].shape) for i in range(len(store.keys()))]
         if found != [tuple(v.shape) for v in own]:
             warnings.warn(
@@ -241,12 +315,13 @@ class DSTOptimizer(keras.optimizers.Optimizer):
             config.pop(refused, None)
         return {
             **config,
-            "rule": keras.saving.serialize_keras_object(self.rule),
+            "rule": "auto" if self.rule == "auto" else keras.saving.serialize_keras_object(self.rule),
             "m": self.m,
             "optimizer": None
             if self._follows
             else keras.saving.serialize_keras_object(self.optimizer),
             "seed": self.seed,
+            "jit_compile": self.jit_compile,
         }
 
     @classmethod

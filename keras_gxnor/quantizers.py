@@ -50,6 +50,11 @@ class MultiStep:
 
     def __init__(self, space="ternary", window=0.5, pulse="rectangular", pulse_width=0.5):
         self.space = spaces.get(space)
+        if not isinstance(self.space, spaces.DiscreteSpace):
+            raise InvalidArgumentError(
+                "Activations take a space Z_N; the graded space is for kernels. "
+                f"Received: space={space!r}"
+            )
         if not 0 <= window < self.space.half_range:
             raise InvalidArgumentError(
                 f"`window` must be in [0, {self.space.half_range}). Received: window={window!r}"

@@ -1,8 +1,9 @@
-"""Discrete spaces Z_N: the numbers that weights and activations may take.
+"""Discrete spaces: the numbers that weights and activations may take.
 
 Z_N = { n / 2^(N-1) - 1 : n = 0 .. 2^N }, spread over [-H, H] (Deng et al.
 2018, section 2.1). N = 0 is binary {-1, 1}, N = 1 ternary {-1, 0, 1}. A state
-is stored as an int8 *code* k; its value is k * scale.
+is stored as an int8 *code* k; its value is k * scale. `GradedSpace` is a kernel's 8-bit
+hidden state that the network reads as ternary.
 """
 
 import dataclasses
@@ -16,8 +17,41 @@ _NAMES = {"binary": 0, "ternary": 1, **{f"z{n}": n for n in range(8)}}
 MAX_ORDER = 7  # 2^(N-1) = 64: the largest code range that int8 holds symmetrically
 
 
+class _States:
+    """What is common to spaces: `codes()` lists the states, `scale` is a code's value."""
+
+    @property
+    def num_states(self) -> int:
+        """Number of states: for Z_N 2^N + 1, and 2 for binary."""
+        return len(self.codes())
+
+    def contains(self, codes) -> bool:
+        """Whether every element of `codes` (any shape or dtype) is a code of the space."""
+        array = np.asarray(codes)
+        if array.dtype.kind not in "biuf":
+            return False
+        return bool(np.isin(array, self.codes()).all())
+
+    def check_codes(self, codes, what: str) -> np.ndarray:
+        """Returns `codes` as int8, or raises an error that names `what`.
+
+        Raises:
+            InvalidArgumentError: if a value is not a code of the space.
+        """
+        array = np.asarray(codes)
+        if not self.contains(array):
+            odd = array[~np.isin(array, self.codes())] if array.dtype.kind in "biuf" else array
+            raise InvalidArgumentError(
+                f"{what} must hold only codes of the {serialize(self)} space "
+                f"({self.codes().min()}..{self.codes().max()} in steps of {self.code_step}). "
+                f"Received: {odd.size} other value(s), the first {odd.flat[0]!r}. (Float weights "
+                "cannot be copied into a discrete kernel; train it with DSTOptimizer.)"
+            )
+        return array.astype(np.int8)
+
+
 @dataclasses.dataclass(frozen=True)
-class DiscreteSpace:
+class DiscreteSpace(_States):
     """The discrete space Z_N on [-H, H].
 
     Args:
@@ -69,9 +103,13 @@ class DiscreteSpace:
         return self.scale * self.code_step
 
     @property
-    def num_states(self) -> int:
-        """Number of states: 2^N + 1, and 2 for binary."""
-        return len(self.codes())
+    def readout(self) -> "DiscreteSpace":
+        """The space the network computes with: this one."""
+        return self
+
+    def read(self, codes) -> np.ndarray:
+        """Codes of `readout` for `codes`: the same."""
+        return np.asarray(codes)
 
     def codes(self) -> np.ndarray:
         """All codes, ascending, int8 of shape (num_states,)."""
@@ -81,42 +119,67 @@ class DiscreteSpace:
         """All values, ascending, float32 of shape (num_states,)."""
         return self.codes().astype(np.float32) * np.float32(self.scale)
 
-    def contains(self, codes) -> bool:
-        """Whether every element of `codes` (any shape or dtype) is a code of the space."""
-        array = np.asarray(codes)
-        if array.dtype.kind not in "biuf":
-            return False
-        return bool(np.isin(array, self.codes()).all())
 
-    def check_codes(self, codes, what: str) -> np.ndarray:
-        """Returns `codes` as int8, or raises an error that names `what`.
+@dataclasses.dataclass(frozen=True)
+class GradedSpace(_States):
+    """255 int8 states, read as ternary: an 8-bit hidden state of a kernel.
 
-        Raises:
-            InvalidArgumentError: if a value is not a code of the space.
-        """
-        array = np.asarray(codes)
-        if not self.contains(array):
-            odd = array[~np.isin(array, self.codes())] if array.dtype.kind in "biuf" else array
+    A state h in -127..127 is read as sign(h) if |h| > threshold, else 0. The states move by
+    the same stochastic transitions as any discrete space, on a grid of step 1/127, and need
+    no optimizer slots. There is no full-precision weight, but the stored state is not the
+    weight either: it remembers how far a weight is from changing. Deng et al. 2018 have no
+    such space. Exported, the kernel is ternary and nothing else.
+
+    Args:
+        threshold: Integer in 0..126.
+
+    Raises:
+        InvalidArgumentError: if it is not.
+
+    Example:
+
+    >>> GradedSpace().read([-127, -42, 0, 43])
+    array([-1,  0,  0,  1], dtype=int8)
+    """
+
+    threshold: int = 42
+    max_code = 127
+    code_step = 1
+    scale = 1 / 127
+    step = 1 / 127
+
+    def __post_init__(self):
+        if isinstance(self.threshold, bool) or self.threshold not in range(self.max_code):
             raise InvalidArgumentError(
-                f"{what} must hold only codes of the {serialize(self)} space "
-                f"({self.codes().min()}..{self.codes().max()} in steps of {self.code_step}). "
-                f"Received: {odd.size} other value(s), the first {odd.flat[0]!r}. (Float weights "
-                "cannot be copied into a discrete kernel; train it with DSTOptimizer.)"
+                f"`threshold` must be an integer in 0..126. Received: threshold={self.threshold!r}"
             )
-        return array.astype(np.int8)
+
+    @property
+    def readout(self) -> DiscreteSpace:
+        """The space the network computes with: ternary."""
+        return DiscreteSpace(1)
+
+    def codes(self) -> np.ndarray:
+        """All states, ascending, int8 of shape (255,)."""
+        return np.arange(-self.max_code, self.max_code + 1, dtype=np.int8)
+
+    def read(self, codes) -> np.ndarray:
+        """Ternary codes (int8) for states of any shape."""
+        states = np.asarray(codes).astype(np.int16)
+        return (np.sign(states) * (np.abs(states) > self.threshold)).astype(np.int8)
 
 
 def names() -> tuple[str, ...]:
-    """The strings that `get` understands."""
+    """The names of the spaces Z_N that `get` understands."""
     return tuple(_NAMES)
 
 
-def get(identifier) -> DiscreteSpace:
+def get(identifier) -> DiscreteSpace | GradedSpace:
     """Returns the space that `identifier` names.
 
     Args:
-        identifier: A `DiscreteSpace`, `"binary"`, `"ternary"`, `"z0"`..`"z7"`,
-            or a dict with `order` and `half_range`.
+        identifier: A `DiscreteSpace`, a `GradedSpace`, `"binary"`, `"ternary"`, `"z0"`..`"z7"`,
+            `"graded"`, or a dict with `order` and `half_range`, or with `threshold`.
 
     Raises:
         InvalidArgumentError: if it names no space.
@@ -126,20 +189,27 @@ def get(identifier) -> DiscreteSpace:
     >>> get("ternary").num_states
     3
     """
-    if isinstance(identifier, DiscreteSpace):
+    if isinstance(identifier, (DiscreteSpace, GradedSpace)):
         return identifier
     if isinstance(identifier, str) and identifier in _NAMES:
         return DiscreteSpace(_NAMES[identifier])
+    if isinstance(identifier, str) and identifier == "graded":
+        return GradedSpace()
+    if isinstance(identifier, dict) and set(identifier) == {"threshold"}:
+        return GradedSpace(**identifier)
     if isinstance(identifier, dict) and set(identifier) <= {"order", "half_range"}:
         return DiscreteSpace(**identifier)
     raise InvalidArgumentError(
-        f"A discrete space must be one of {sorted(_NAMES)}, a DiscreteSpace, or a dict "
-        f"with `order` and `half_range`. Received: {identifier!r}"
+        f"A discrete space must be one of {[*sorted(_NAMES), 'graded']}, a DiscreteSpace, a "
+        "GradedSpace, or a dict with `order` and `half_range`, or with `threshold`. "
+        f"Received: {identifier!r}"
     )
 
 
-def serialize(space: DiscreteSpace):
-    """The name of a space, or a dict when its half range is not 1; inverse of `get`."""
+def serialize(space: DiscreteSpace | GradedSpace):
+    """The name of a space, or a dict when it is not the usual one; inverse of `get`."""
+    if isinstance(space, GradedSpace):
+        return "graded" if space == GradedSpace() else {"threshold": space.threshold}
     if space.half_range == 1.0:
         return {0: "binary", 1: "ternary"}.get(space.order, f"z{space.order}")
     return {"order": space.order, "half_range": space.half_range}

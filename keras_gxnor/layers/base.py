@@ -70,6 +70,10 @@ class DiscreteKernel:
             raise AttributeError("You must build the layer before accessing `kernel`.")
         return self._kernel
 
+    def kernel_codes(self) -> np.ndarray:
+        """The codes the network computes with (int8): of a graded kernel, the ternary ones."""
+        return self.kernel_space.read(self.kernel.numpy())
+
     def save_own_variables(self, store):
         """Writes the kernel packed (base 3: 1.6 bits a trit) under a tag, and the bias."""
         if not self.built:
@@ -103,7 +107,9 @@ class DiscreteKernel:
             self.bias.assign(np.asarray(store["bias"]))
 
     def _kernel_tag(self):
-        return "kernel.base3" if self.kernel_space.max_code == 1 else "kernel.int8"
+        if self.kernel_space.max_code == 1:
+            return "kernel.base3"
+        return "kernel.int8" if self.kernel_space == self.kernel_space.readout else "kernel.graded"
 
     def get_config(self):
         """Arguments that rebuild this layer."""

@@ -35,7 +35,8 @@ class GXNORConv2D(DiscreteKernel, keras.layers.Conv2D):
         activity_regularizer: Regularizer of the output.
         kernel_constraint: Refused: the space is the constraint.
         bias_constraint: Constraint of the bias.
-        kernel_space: `"ternary"`, `"binary"`, `"z2"`..`"z7"` or a `DiscreteSpace`.
+        kernel_space: `"ternary"`, `"binary"`, `"z2"`..`"z7"` or a `DiscreteSpace`; or
+            `"graded"`, ternary with an 8-bit hidden state (`GradedSpace`).
         **kwargs: As for `keras.layers.Layer`.
 
     Input shape:

@@ -106,10 +106,13 @@ np.savez(sys.argv[4], *model.get_weights())
 """
 
 
-@pytest.mark.parametrize("space, tag, size", [("ternary", "kernel.base3", 29), ("z3", "kernel.int8", 144)])
+@pytest.mark.parametrize(
+    "space, tag, size",
+    [("ternary", "kernel.base3", 29), ("z3", "kernel.int8", 144), ("graded", "kernel.graded", 144)],
+)
 @pytest.mark.parametrize("rule", ["momentum", "adam"])
 def test_saved_model_in_a_fresh_process(tmp_path, space, tag, size, rule):
-    model = cnn(space, space)
+    model = cnn(space, "ternary" if space == "graded" else space)
     x, y = data(64)
     compile_dst(model, rule=rule).fit(x, y, verbose=0)
     paths = [str(tmp_path / n) for n in ("m.keras", "x.npy", "y.npy", "w.npz")]
@@ -139,9 +142,9 @@ def test_corrupt_or_foreign_weights_are_refused(tmp_path):
     path = str(tmp_path / "w.weights.h5")
     model = cnn()
     model.save_weights(path)
-    other = cnn("z3")
-    with pytest.raises(ValueError, match=r"kernel\.int8"):  # Keras gathers our errors in one
-        other.load_weights(path)
+    for space, tag in (("z3", r"kernel\.int8"), ("graded", r"kernel\.graded")):
+        with pytest.raises(ValueError, match=tag):  # Keras gathers our errors in one
+            cnn(space).load_weights(path)
     with h5py.File(path, "r+") as file:
         name = next(n for n, _ in _datasets(file) if "base3" in n)
         file[name][0] = 255

@@ -7,7 +7,7 @@ import pytest
 import keras_gxnor
 from tests.contract.nets import cnn, compile_dst, data, kernels
 
-RULES = ["momentum", "adam", keras_gxnor.MomentumIncrement(dtype="float32")]
+RULES = ["momentum", "adam", "none", keras_gxnor.MomentumIncrement(dtype="bfloat16"), keras.optimizers.Lion()]
 
 
 class Watch(keras.callbacks.Callback):
@@ -126,13 +126,37 @@ def test_no_float_copy_of_a_kernel_exists(rule, floats):
         assert len(alike) == 1 + len(named)
 
 
-def test_state_is_two_bytes_a_weight():
-    model = keras.Sequential([keras.Input((1024,)), keras_gxnor.GXNORDense(256, use_bias=False)])
-    compile_dst(model)
+STATES = {  # bytes a weight: the code and the rule's slots
+    ("ternary", "momentum"): 2.02,
+    ("graded", "auto"): 1.0001,
+    ("ternary", keras_gxnor.MomentumIncrement(dtype="bfloat16")): 3.0001,
+    ("ternary", keras_gxnor.MomentumIncrement(dtype="float32")): 5.0001,
+    ("ternary", "adam"): 9.0001,
+    ("ternary", keras.optimizers.SGD(momentum=0.9)): 9.0001,  # with the scratch variable
+}
+
+
+@pytest.mark.parametrize("space, rule", STATES, ids=str)
+def test_state_bytes_a_weight(space, rule):
+    layer = keras_gxnor.GXNORDense(256, use_bias=False, kernel_space=space)
+    model = compile_dst(keras.Sequential([keras.Input((1024,)), layer]), rule=rule)
     model.optimizer.build(model.trainable_variables)
     state = sum(
         v.numpy().nbytes
         for v in model.variables + model.optimizer.variables
-        if v.ndim and v.name not in ("iteration", "learning_rate")
+        if v.name not in ("iteration", "learning_rate")
     )
-    assert state / (1024 * 256) <= 2.02
+    assert int(STATES[space, rule]) <= state / (1024 * 256) <= STATES[space, rule]
+
+
+def test_graded_kernels_move_below_the_surface():
+    """Their states move at once, what the network reads of them does so now and then."""
+    model, (x, y) = cnn("graded"), data(32)
+    layers = [layer for layer in model.layers if hasattr(layer, "kernel_codes")]
+    before = [(layer.kernel.numpy(), layer.kernel_codes()) for layer in layers]
+    compile_dst(model).fit(x, y, batch_size=32, epochs=1, verbose=0)
+    for (states, codes), layer in zip(before, layers):
+        moved, changed = (states != layer.kernel.numpy()).mean(), (codes != layer.kernel_codes()).mean()
+        assert moved > 0.5 and 0 < changed < moved
+        assert np.isin(layer.kernel_codes(), [-1, 0, 1]).all()
+        assert np.array_equal(layer.read_kernel(), layer.kernel_codes())

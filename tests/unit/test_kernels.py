@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_gxnor import DiscreteSpace, GXNORDense, kernels
+from keras_gxnor import DiscreteSpace, GradedSpace, GXNORDense, kernels
 from keras_gxnor.errors import InvalidArgumentError
 
 
@@ -13,7 +13,7 @@ def _layer(**kwargs):
     return layer
 
 
-@pytest.mark.parametrize("space", ["ternary", "binary", "z4", DiscreteSpace(2, 0.5)])
+@pytest.mark.parametrize("space", ["ternary", "binary", "z4", "graded", DiscreteSpace(2, 0.5)])
 @pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
 def test_read_gives_values_and_passes_the_gradient(space, dtype):
     variable = _layer(kernel_space=space).kernel
@@ -21,7 +21,8 @@ def test_read_gives_values_and_passes_the_gradient(space, dtype):
     with tf.GradientTape() as tape:
         values = kernels.read(variable, dtype)
         loss = tf.reduce_sum(values * tf.cast(upstream, dtype))
-    expected = variable.numpy().astype(np.float32) * variable.space.scale
+    space = variable.space
+    expected = space.read(variable.numpy()).astype(np.float32) * space.readout.scale
     assert np.array_equal(tf.cast(values, tf.float32).numpy(), expected)
     gradient = tape.gradient(loss, variable.value)
     assert gradient.dtype == tf.float32
@@ -36,12 +37,17 @@ def test_uniform_draws_give_equally_likely_states(name):
         shares = np.unique(layer.kernel.numpy(), return_counts=True)[1] / 100_000
         assert len(shares) == states
         assert np.abs(shares - 1 / states).max() < 0.01
+    layer = GXNORDense(200, kernel_initializer=name, kernel_space="graded")
+    layer.build((None, 500))
+    shares = np.unique(layer.kernel_codes(), return_counts=True)[1] / 100_000
+    assert np.abs(shares - 1 / 3).max() < 0.01
 
 
 def test_values_of_the_space_are_taken_as_they_are():
     ternary, quarter = DiscreteSpace(1), DiscreteSpace(2, 0.5)
     assert kernels.nearest_codes([1, 0, -1], ternary).tolist() == [1, 0, -1]
     assert kernels.nearest_codes([0.5, 0.25, 0], quarter).tolist() == [2, 1, 0]
+    assert kernels.nearest_codes([1, 0, -1], GradedSpace()).tolist() == [127, 0, -127]
     for name, code in (("zeros", 0), ("ones", 1)):
         assert (_layer(kernel_initializer=name).kernel.numpy() == code).all()
     assert (_layer(kernel_initializer=keras.initializers.Constant(-1)).kernel.numpy() == -1).all()

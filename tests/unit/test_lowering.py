@@ -118,6 +118,10 @@ MODELS = {
         conv(7, kernel_space=keras_gxnor.DiscreteSpace(1, 2.0)), bn(),
         DiscreteActivation(keras_gxnor.DiscreteSpace(2, 0.5), 0.25), L.Flatten(), GXNORDense(3),
     ),
+    "graded": lambda: sequential(
+        conv(7, kernel_space="graded"), bn(), DiscreteActivation(), L.Flatten(),
+        GXNORDense(3, kernel_space=keras_gxnor.GradedSpace(10)), bn(),
+    ),
     "rescaling": lambda: sequential(
         L.Rescaling(1 / 128, -1), conv(4), bn(), DiscreteActivation(), L.Flatten(), GXNORDense(3)
     ),
@@ -352,3 +356,22 @@ def test_a_wrong_threshold_would_be_seen():
     truth = plain(model, IMAGE, q)
     assert verification.count_mismatches(reference.run(graph, q), truth) == (0, 0)
     assert verification.count_mismatches(reference.run(wrong, q), truth)[0] > 0
+
+
+def test_a_graded_kernel_exports_as_the_ternary_one_it_is_read_as():
+    graded = MODELS["graded"]()
+    same = keras.models.clone_model(
+        graded,
+        clone_function=lambda layer: type(layer).from_config(
+            {**layer.get_config(), **({"kernel_space": "ternary"} if hasattr(layer, "kernel_codes") else {})}
+        ),
+    )
+    for one, other in zip(graded.layers, same.layers):
+        states = hasattr(one, "kernel_codes")
+        other.set_weights([one.kernel_codes(), *one.get_weights()[1:]] if states else one.get_weights())
+    for target in ("tflite", "c"):
+        made, expected = (
+            keras_gxnor.converters.convert(m, target, input_spec=IMAGE, name="net").files
+            for m in (graded, same)
+        )
+        assert made == expected

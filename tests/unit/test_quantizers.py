@@ -100,3 +100,9 @@ def test_bad_arguments_are_refused(kwargs, words):
 def test_get_refuses_other_things(bad):
     with pytest.raises(InvalidArgumentError):
         quantizers.get(bad)
+
+
+def test_graded_activations_are_refused():
+    for make in (MultiStep, DiscreteActivation):
+        with pytest.raises(InvalidArgumentError, match="graded space is for kernels"):
+            make("graded")

@@ -53,3 +53,26 @@ def test_check_codes():
             ternary.check_codes(bad, "`x`")
     with pytest.raises(InvalidArgumentError):
         DiscreteSpace(0).check_codes([0], "x")
+
+
+def test_graded_states_read_as_ternary():
+    space = spaces.GradedSpace()
+    states = space.codes()
+    assert states.dtype == np.int8 and (states.min(), states.max(), len(states)) == (-127, 127, 255)
+    by_hand = [1 if h > 42 else -1 if h < -42 else 0 for h in states.tolist()]
+    assert space.read(states).tolist() == by_hand and space.read(states).dtype == np.int8
+    assert space.readout == spaces.DiscreteSpace(1)
+    assert spaces.DiscreteSpace(3).readout == spaces.DiscreteSpace(3)
+
+
+@pytest.mark.parametrize("threshold", [0, 42, 126])
+def test_graded_round_trip(threshold):
+    space = spaces.GradedSpace(threshold)
+    assert spaces.get(spaces.serialize(space)) == space
+    assert (space.read([threshold, threshold + 1, -threshold - 1]) == [0, 1, -1]).all()
+
+
+@pytest.mark.parametrize("bad", [-1, 127, 3.5, True, None, "42"])
+def test_graded_thresholds_are_checked(bad):
+    with pytest.raises(InvalidArgumentError, match="threshold"):
+        spaces.GradedSpace(bad)

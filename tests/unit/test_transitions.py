@@ -5,9 +5,9 @@ import pytest
 import tensorflow as tf
 
 from keras_gxnor import transitions
-from keras_gxnor.spaces import DiscreteSpace
+from keras_gxnor.spaces import DiscreteSpace, GradedSpace
 
-SPACES = [*map(DiscreteSpace, range(8)), DiscreteSpace(1, 0.7), DiscreteSpace(3, 3.0)]
+SPACES = [*map(DiscreteSpace, range(8)), DiscreteSpace(1, 0.7), DiscreteSpace(3, 3.0), GradedSpace()]
 
 
 def _cases(space, count=200_000, seed=0):
@@ -120,3 +120,25 @@ def test_random_bits_are_a_pure_function_of_their_key():
             )(step)
             assert again.numpy().tobytes() == d.tobytes()
     assert abs(np.unpackbits(np.concatenate(drawn).view(np.uint8)).mean() - 0.5) < 0.01
+
+
+def test_random_bits_look_random():
+    """Every bit even, neighbours and steps and streams unrelated; each bound is 5 sigma."""
+    n = 1 << 20
+    draw = lambda *key: transitions.random_bits((n,), *key).numpy()
+    one = draw(3, 0, 7)
+    bound = 5 * 0.5 / np.sqrt(n)
+    for other in (draw(3, 0, 8), draw(3, 1, 7), draw(4, 0, 7), np.roll(one, 1), np.roll(one, 1024)):
+        for shift in range(32):
+            a, b = one >> shift & 1, other >> shift & 1
+            assert abs(a.mean() - 0.5) < bound
+            assert abs((a ^ b).mean() - 0.5) < bound, shift
+    counts = np.bincount(one >> 20, minlength=4096)  # chi-square, 4,095 degrees of freedom
+    assert abs(((counts - n / 4096) ** 2).sum() / (n / 4096) - 4095) < 5 * np.sqrt(2 * 4095)
+
+
+def test_few_bits_in_the_key_change_half_of_the_bits():
+    base = transitions.random_bits((4096,), 0, 0, 0).numpy()
+    for key in [(1, 0, 0), (0, 1, 0), (0, 0, 1), (2**40, 0, 0), (0, 0, 2**30)]:
+        flipped = np.unpackbits((base ^ transitions.random_bits((4096,), *key).numpy()).view(np.uint8))
+        assert abs(flipped.mean() - 0.5) < 5 * 0.5 / np.sqrt(flipped.size)
