@@ -6,11 +6,16 @@ H / K. The derivative, zero almost everywhere, is replaced by a pulse around eve
 threshold +-t, of area equal to the jump H / K it stands for; pulses that overlap add.
 """
 
+import functools
+import math
+
 import keras
 import tensorflow as tf
 
-from keras_gxnor import spaces
+from keras_gxnor import compilation, spaces
 from keras_gxnor.errors import InvalidArgumentError
+
+_FUSED_ELEMENTS = 512  # a sample, from which on XLA fuses the activation in training
 
 
 def _rectangular(distance, width):
@@ -79,14 +84,29 @@ class MultiStep:
         width = (self.space.half_range - self.window) / count
         return [self.window + w * width for w in range(count)]
 
-    def __call__(self, x):
-        """Values of the space, in the shape and dtype of the float tensor `x`."""
+    def __call__(self, x, training=False):
+        """Values of the space, in the shape and dtype of the float tensor `x`.
+
+        While training, XLA fuses the passes over a large x into one (benchmarks/training.py);
+        the values are the same. Elsewhere it is left out, so that an exported
+        model needs no XLA.
+        """
+        x = tf.convert_to_tensor(x)
+        fused = training is True and _large(x) and compilation.xla_works()
+        forward, backward = self._fused if fused else (self._forward, self._backward)
 
         @tf.custom_gradient
         def step(x):
-            return self._forward(x), lambda upstream: upstream * self.derivative(x)
+            return forward(x), lambda upstream: backward(x, upstream)
 
-        return step(tf.convert_to_tensor(x))
+        return step(x)
+
+    @functools.cached_property
+    def _fused(self):
+        return compilation.jit(self._forward), compilation.jit(self._backward)
+
+    def _backward(self, x, upstream):
+        return upstream * self.derivative(x)
 
     def _forward(self, x):
         scale = tf.cast(self.space.scale, x.dtype)
@@ -136,6 +156,11 @@ class MultiStep:
             f"MultiStep({spaces.serialize(self.space)!r}, window={self.window}, "
             f"pulse={self.pulse!r}, pulse_width={self.pulse_width})"
         )
+
+
+def _large(x) -> bool:
+    """Whether a sample of the batch x is large enough to be worth a compilation (0.1 s)."""
+    return math.prod(n for n in x.shape[1:] if n is not None) >= _FUSED_ELEMENTS
 
 
 def get(identifier):

@@ -43,9 +43,9 @@ class DiscreteActivation(keras.layers.Layer):
         self.quantizer = MultiStep(space, window, pulse, pulse_width)
         self.supports_masking = True
 
-    def call(self, inputs):
+    def call(self, inputs, training=None):
         """Applies the quantizer; same shape and dtype."""
-        return self.quantizer(inputs)
+        return self.quantizer(inputs, training)
 
     def compute_output_shape(self, input_shape):
         """The input shape."""

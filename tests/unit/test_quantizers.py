@@ -106,3 +106,33 @@ def test_graded_activations_are_refused():
     for make in (MultiStep, DiscreteActivation):
         with pytest.raises(InvalidArgumentError, match="graded space is for kernels"):
             make("graded")
+
+
+@pytest.mark.parametrize("space", ["binary", "ternary", "z2", "z5", DiscreteSpace(3, 2.0)])
+@pytest.mark.parametrize("pulse", ["rectangular", "triangular"])
+def test_fused_training_equals_the_plain_passes(space, pulse):
+    """Equal values; equal gradients, but for the last bit of a triangular pulse."""
+    layer = DiscreteActivation(space, 0.3, pulse, 0.4)
+    x = tf.random.stateless_normal((4, 600), (1, 2), stddev=1.5)
+    x = tf.concat([x, tf.fill((4, 1), 0.3), tf.fill((4, 1), 0.7), tf.zeros((4, 1))], 1)
+    upstream = tf.random.stateless_normal(x.shape, (3, 4))
+    found = []
+    for training in (True, False):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = layer(x, training=training)
+        found.append((y.numpy(), tape.gradient(y, x, upstream).numpy()))
+    assert np.array_equal(found[0][0], found[1][0])
+    if pulse == "rectangular":
+        assert np.array_equal(found[0][1], found[1][1])
+    else:
+        assert np.allclose(found[0][1], found[1][1], rtol=1e-6, atol=1e-6)
+    assert "_fused" in vars(layer.quantizer)
+
+
+def test_small_activations_and_inference_are_left_alone():
+    layer = DiscreteActivation()
+    layer(tf.zeros((4, 600)))
+    layer(tf.zeros((4, 600)), training=False)
+    layer(tf.zeros((4000, 100)), training=True)
+    assert "_fused" not in vars(layer.quantizer)
