@@ -94,3 +94,14 @@ def test_symbolic_floats_are_refused():
         assign(tf.ones((50, 6)))
     assign(tf.ones((50, 6), tf.int8))
     assert (variable.numpy() == 1).all()
+
+
+def test_assign_add_and_sub_cannot_leave_the_space():
+    """Keras' own would wrap around: 1 + 127 is -128 in int8."""
+    variable = _layer(kernel_initializer="ones").kernel
+    for change in (variable.assign_add, variable.assign_sub):
+        with pytest.raises(InvalidArgumentError, match="codes"):
+            change(np.full((50, 6), 127, np.int8))
+        assert (variable.numpy() == 1).all()
+    variable.assign_sub(np.ones((50, 6), np.int8))
+    assert (variable.numpy() == 0).all()

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 import keras_gxnor
-from keras_gxnor import increments
+from keras_gxnor import increments, transitions
 from keras_gxnor.errors import InvalidArgumentError
 from tests.contract.nets import cnn, compile_dst, data, kernels
 
@@ -125,6 +125,33 @@ def test_gradient_accumulation_equals_one_large_batch():
     assert np.abs(parts.get_weights()[1] - whole.get_weights()[1]).max() < 1e-5  # the float bias
     accumulators = [v for v in parts.optimizer.variables if "accumulator" in v.name]
     assert {v.dtype for v in accumulators} == {"float32"}
+
+
+def test_every_update_under_accumulation_draws_other_bits(monkeypatch):
+    """`iterations` is floor-divided there: seeds made of it would repeat."""
+    drawn, real = [], transitions.random_bits
+
+    def spy(shape, seed, stream, step):
+        drawn.append((stream, int(step)))
+        return real(shape, seed, stream, step)
+
+    monkeypatch.setattr(transitions, "random_bits", spy)
+    model, (x, y) = compile_dst(cnn(), gradient_accumulation_steps=3), data(36)
+    model.run_eagerly = True
+    model.fit(x, y, batch_size=4, epochs=1, verbose=0)
+    assert len(drawn) == len(set(drawn)) == 3 * 3 * 2  # updates x kernels x uses
+    assert model.optimizer.iterations == 3
+
+
+def test_average_of_the_float_optimizer_leaves_kernels_alone():
+    x, y = data(32)
+    plain, averaged = cnn(), cnn()
+    averaged.set_weights(plain.get_weights())
+    for model, ema in ((plain, {}), (averaged, {"use_ema": True, "ema_momentum": 0.5})):
+        compile_dst(model, optimizer=keras.optimizers.SGD(0.1, **ema))
+        model.fit(x, y, batch_size=8, epochs=1, verbose=0, shuffle=False)
+    for one, other in zip(plain.trainable_variables, averaged.trainable_variables):
+        assert np.array_equal(one.numpy(), other.numpy()) == (one.dtype == "int8"), one.path
 
 
 def test_loss_scaling():
