@@ -11,6 +11,7 @@ VERSION = re.search(r'__version__ = "(.+?)"', (HERE / "keras_gxnor/version.py").
 EXTRAS = {
     "export": ["ai-edge-litert>=2.1", "flatbuffers>=24", "jinja2>=3.1"],
     "cli": ["click>=8.1", "rich>=13"],
+    "report": ["click>=8.1", "matplotlib>=3.9", "rich>=13"],
     # tflite-micro has only pre-releases; this one is pinned because it judges exactness.
     "mcu": ["tflite-micro==0.dev20261023182759", "ziglang>=0.14", "unicorn>=2.1", "pyelftools>=0.31"],
     "dev": [
@@ -34,7 +35,13 @@ setup(
     license="Apache-2.0 AND 0BSD",
     license_files=["LICENSE", "LICENSE-0BSD"],
     python_requires=">=3.11",
-    packages=["keras_gxnor", "keras_gxnor.layers", "keras_gxnor.converters"],
+    packages=[
+        "keras_gxnor",
+        "keras_gxnor.callbacks",
+        "keras_gxnor.converters",
+        "keras_gxnor.increments",
+        "keras_gxnor.layers",
+    ],
     package_dir={"keras_gxnor.converters": "converters"},
     package_data={"keras_gxnor.converters": ["runtime/*.h", "templates/*.j2"]},
     install_requires=["tensorflow>=2.21", "keras>=3.15", "numpy>=1.26"],

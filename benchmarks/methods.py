@@ -39,14 +39,14 @@ class Method:
 
 METHODS = {
     "float_adam": Method(
-        "float", None, {"mnist": (3e-3,), "cifar": (3e-3,)}, note="float32 weights, ReLU, Adam"
+        "float", None, {"mnist": (3e-3,), "cifar": (1e-2,)}, note="float32 weights, ReLU, Adam"
     ),
     "float_ternary_activations": Method(
         "float_ternary", None, {"mnist": (3e-3,), "cifar": (3e-3,)},
         note="float32 weights, ternary activations, Adam",
     ),
     "latent": Method(
-        "latent", None, {"mnist": (3e-3,), "cifar": (3e-3,)},
+        "latent", None, {"mnist": (1e-2,), "cifar": (3e-2,)},
         note="float32 latent weights read as ternary (straight-through), Adam",
     ),
     "ternary_adam": Method(
@@ -56,6 +56,10 @@ METHODS = {
     "ternary_momentum_int8": Method(
         "ternary", "momentum", {"mnist": (0.2, 2e-2), "cifar": (0.1, 1e-2)},
         note="strict, int8 momentum",
+    ),
+    "ternary_fire": Method(
+        "ternary", "fire", {"mnist": (0.2, 1e-2), "cifar": (0.2, 1e-2)},
+        note="strict, int8 integrate-and-fire accumulator",
     ),
     "graded": Method(
         "graded", "none", {"mnist": (0.1, 1e-2), "cifar": (0.1, 1e-2)},

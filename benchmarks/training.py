@@ -25,13 +25,15 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import networks
 from methods import METHODS, Method, optimizer, train
 
-TIMED = ("float_adam", "ternary_adam", "ternary_momentum_int8", "graded")
+TIMED = ("float_adam", "ternary_adam", "ternary_momentum_int8", "ternary_fire", "graded")
 # suite: {entry: (method, net, width, epochs)}
 SUITES = {
     "mnist": {
         **{name: (name, "mnist", 0.5, 10) for name in METHODS},
-        "ternary_momentum_int8_full_width": ("ternary_momentum_int8", "mnist", 1.0, 30),
-        "graded_full_width": ("graded", "mnist", 1.0, 30),
+        **{
+            f"{name}_full_width": (name, "mnist", 1.0, 20)
+            for name in ("ternary_momentum_int8", "ternary_fire", "graded")
+        },
     },
     "cifar": {name: (name, "cifar", 1.0, 10) for name in METHODS},
     "quick": {name: (name, "mnist", 0.25, 1) for name in TIMED},

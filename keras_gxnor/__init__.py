@@ -13,6 +13,7 @@ if (_root / "converters" / "artifact.py").is_file():
     __path__.append(str(_root))
 
 from keras_gxnor import (  # noqa: E402
+    callbacks,
     converters,
     distribute,
     errors,
@@ -25,6 +26,7 @@ from keras_gxnor import (  # noqa: E402
 from keras_gxnor.graph import Graph, InputSpec  # noqa: E402
 from keras_gxnor.increments import (  # noqa: E402
     AdamIncrement,
+    FireIncrement,
     GradientIncrement,
     KerasIncrement,
     MomentumIncrement,
@@ -41,6 +43,7 @@ __all__ = [
     "DSTOptimizer",
     "DiscreteActivation",
     "DiscreteSpace",
+    "FireIncrement",
     "GXNORConv2D",
     "GXNORDense",
     "GradedSpace",
@@ -52,6 +55,7 @@ __all__ = [
     "MultiStep",
     "TrainingMemory",
     "__version__",
+    "callbacks",
     "converters",
     "distribute",
     "errors",

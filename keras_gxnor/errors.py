@@ -39,6 +39,10 @@ class ArtifactError(GXNORError, OSError):
     """An artifact could not be written; nothing was left half-written."""
 
 
+class CheckpointError(GXNORError, OSError):
+    """A checkpoint could not be written or read, or is that of something else."""
+
+
 class ToolError(GXNORError, RuntimeError):
     """An outside tool (compiler, interpreter, emulator) failed."""
 

@@ -4,7 +4,8 @@ TensorFlow differentiates float tensors only, so a kernel is read through a
 custom gradient that takes the variable's resource handle: the forward pass
 casts the codes, the backward pass hands the float gradient through. It then
 arrives at the optimizer for the int8 variable itself; no float copy of the
-kernel lives between steps.
+kernel lives between steps. (`keras_gxnor.storage` has the same variable in a
+quarter of the bytes.)
 """
 
 import keras
@@ -18,6 +19,9 @@ from keras_gxnor.spaces import DiscreteSpace, GradedSpace
 class DiscreteVariable(keras.Variable):
     """An int8 Keras variable that holds codes of a discrete space, and nothing else.
 
+    `value` is TensorFlow's variable. Here it holds the codes as they are; a subclass may
+    store them otherwise, by its own `encode`, `decode` and `to_values`.
+
     Args:
         space: The `DiscreteSpace` or `GradedSpace` of the codes.
         initializer: Callable (shape, dtype) -> int8 codes.
@@ -25,11 +29,17 @@ class DiscreteVariable(keras.Variable):
         name: Name of the variable.
     """
 
+    stored_dtype = "int8"
+
     def __init__(self, space: DiscreteSpace, initializer, shape, name="kernel"):
         self.space = space
         self._adopted = False
         super().__init__(
-            initializer=initializer, shape=shape, dtype="int8", autocast=False, name=name
+            initializer=initializer,
+            shape=shape,
+            dtype=self.stored_dtype,
+            autocast=False,
+            name=name,
         )
         # Keras applies constraints to what its own optimizers have updated. SGD would cast
         # its rate to the integer 0 and silently train nothing; this stops it.
@@ -63,14 +73,33 @@ class DiscreteVariable(keras.Variable):
             InvalidArgumentError: if a value is not a code of the space, or a symbolic
                 tensor (whose values cannot be seen here) is not int8.
         """
+        return super().assign(self.checked(value))
+
+    def checked(self, value):
+        """`value` as int8 codes, an array or a symbolic tensor; raises as `assign` does."""
         what = f"`{self.path}`"
-        if tf.is_tensor(value) and not hasattr(value, "numpy"):
-            if value.dtype != tf.int8:
-                raise InvalidArgumentError(
-                    f"{what} holds int8 codes. Received: a {value.dtype.name} tensor"
-                )
-            return super().assign(value)
-        return super().assign(self.space.check_codes(value, what))
+        if not tf.is_tensor(value) or hasattr(value, "numpy"):
+            return self.space.check_codes(value, what)
+        if value.dtype != tf.int8:
+            raise InvalidArgumentError(f"{what} holds int8 codes. Received: a {value.dtype.name} tensor")
+        return value
+
+    def encode(self, codes):
+        """What `value` holds for int8 codes of the kernel's shape; a tensor of either."""
+        return codes
+
+    def decode(self, stored):
+        """The codes for what `value` holds; inverse of `encode`."""
+        return stored
+
+    def to_values(self, stored, dtype):
+        """The values the network computes with, for what `value` holds: see `read`."""
+        space = self.space
+        if isinstance(space, GradedSpace):
+            above, below = stored > space.threshold, stored < -space.threshold
+            return tf.cast(above, dtype) - tf.cast(below, dtype)
+        cast = tf.cast(stored, dtype)
+        return cast if space.scale == 1.0 else cast * tf.cast(space.scale, dtype)
 
 
 def _refuse_optimizer(variable):
@@ -102,24 +131,17 @@ def read(variable: DiscreteVariable, dtype="float32"):
     array([3., 4.], dtype=float32)
     """
     dtype = tf.as_dtype(dtype)
-    space = variable.space
-
-    def values(codes):
-        if isinstance(space, GradedSpace):
-            above, below = codes > space.threshold, codes < -space.threshold
-            return tf.cast(above, dtype) - tf.cast(below, dtype)
-        cast = tf.cast(codes, dtype)
-        return cast if space.scale == 1.0 else cast * tf.cast(space.scale, dtype)
+    value = variable.value
 
     @tf.custom_gradient
     def through_handle(handle):
-        codes = tf.raw_ops.ReadVariableOp(resource=handle, dtype=tf.int8)
-        return values(codes), lambda upstream: tf.cast(upstream, tf.float32)
+        stored = tf.raw_ops.ReadVariableOp(resource=handle, dtype=value.dtype)
+        return variable.to_values(stored, dtype), lambda upstream: tf.cast(upstream, tf.float32)
 
-    value = variable.value
     mirrored = isinstance(value, tf.distribute.DistributedValues)
     if (mirrored and tf.distribute.in_cross_replica_context()) or not hasattr(value, "handle"):
-        return values(value)  # no single handle, or a plain tensor: nothing to differentiate
+        # No single handle, or a plain tensor: nothing to differentiate.
+        return variable.to_values(tf.convert_to_tensor(value), dtype)
     value.value()  # marks the variable as accessed; without it the tape never watches it
     return through_handle(value.handle)
 

@@ -7,7 +7,6 @@ any Keras optimizer can be compared.
 import dataclasses
 import math
 
-import keras
 import tensorflow as tf
 
 from keras_gxnor.errors import InvalidArgumentError
@@ -26,8 +25,8 @@ class VariableMemory:
         path: Path of the Keras variable.
         kind: One of `KINDS`.
         serves: Path of the weight that an optimizer slot belongs to; otherwise None.
-        shape: Shape tuple.
-        dtype: Name of the dtype it is stored in.
+        shape: Shape tuple; of a packed kernel that of its weights.
+        dtype: Name of the dtype it is stored in; of a packed kernel uint8, for 4 weights.
         persistent: Bytes stored between steps.
         read: Bytes of its copy in the compute dtype during a step, 0 if it is used as it is.
         gradient: Bytes of its gradient during a step, 0 if it is not trained.
@@ -171,9 +170,8 @@ def training_memory(model) -> TrainingMemory:
 
 
 def _row(variable, kind, **kwargs):
-    dtype = keras.backend.standardize_dtype(variable.dtype)
-    shape = tuple(variable.shape)
-    size = math.prod(shape) * tf.as_dtype(dtype).size
+    stored, shape = variable.value, tuple(variable.shape)  # a packed kernel has a shape of its own
+    dtype, size = stored.dtype.name, math.prod(stored.shape) * stored.dtype.size
     return VariableMemory(variable.path, kind, kwargs.pop("serves", None), shape, dtype, size, **kwargs)
 
 

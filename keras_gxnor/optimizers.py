@@ -10,7 +10,7 @@ import warnings
 import keras
 import tensorflow as tf
 
-from keras_gxnor import increments, transitions
+from keras_gxnor import compilation, increments, transitions
 from keras_gxnor.errors import InvalidArgumentError
 from keras_gxnor.kernels import DiscreteVariable
 
@@ -21,19 +21,21 @@ _JIT_WEIGHTS = 1 << 14  # below, compiling (0.5 s) costs more than a thousand st
 
 @dataclasses.dataclass(frozen=True)
 class _KernelStep:
-    """What moves one kernel: `move(codes, gradient, slots, ...)` -> (codes, slots), pure."""
+    """What moves one kernel: `move(stored, gradient, slots, ...)` -> (stored, slots), pure."""
 
-    space: object
+    variable: DiscreteVariable
     slots: list
     move: object
 
 
-def _move(rule, space, m, seed, stream, codes, gradient, slots, rate, updates, step):
+def _move(rule, variable, m, seed, stream, stored, gradient, slots, rate, updates, step):
     """One step of one kernel: a pure function, the same in eager, graph and XLA.
 
-    rule, space, m, seed, stream are Python values, the rest tensors; `updates` counts the
-    updates of the kernel before this one, `step` the calls of the optimizer.
+    rule, variable (for its space and how it stores codes), m, seed, stream are Python values,
+    the rest tensors: what the variable stores, the gradient...; `updates` counts the updates of
+    the kernel before this one, `step` the calls of the optimizer.
     """
+    codes = variable.decode(stored)
 
     def bits(use):
         return transitions.random_bits(codes.shape, seed, stream + use, step)
@@ -42,26 +44,17 @@ def _move(rule, space, m, seed, stream, codes, gradient, slots, rate, updates, s
     # to see in the loss: such a step is left out. (Slots are averages of gradients and of
     # their squares: with a finite sum of squares they stay finite.)
     sound = tf.math.is_finite(tf.reduce_mean(tf.square(gradient)))
-    increment, new = rule(gradient, slots, rate, updates, lambda: bits(1))
+    update = increments.Update(rate, updates, lambda: bits(1), codes, variable.space)
+    increment, new = rule(gradient, slots, update)
     increment = tf.where(sound, increment, 0.0)
-    codes = transitions.transition(codes, increment, bits(0), space, m)
-    return codes, [tf.where(sound, after, before) for before, after in zip(slots, new)]
+    codes = transitions.transition(codes, increment, bits(0), variable.space, m)
+    return variable.encode(codes), [tf.where(sound, after, before) for before, after in zip(slots, new)]
 
 
-def _given(increment, slots, rate, step, bits):
+def _given(increment, slots, update):
     """The rule of an increment that was computed before."""
-    del rate, step, bits
+    del update
     return increment, slots
-
-
-@functools.cache
-def _xla_works() -> bool:
-    """Whether this TensorFlow can compile with XLA here."""
-    try:
-        tf.function(lambda x: x + 1, jit_compile=True)(tf.constant(1))
-    except (tf.errors.OpError, ValueError, NotImplementedError):
-        return False
-    return True
 
 
 @keras.saving.register_keras_serializable(package="keras_gxnor")
@@ -80,8 +73,8 @@ class DSTOptimizer(keras.optimizers.Optimizer):
         learning_rate: Float or `LearningRateSchedule` for the discrete kernels, in units
             of their values.
         rule: Increment rule: `"momentum"` (int8 momentum over the gradient's RMS, 2 bytes
-            a weight in all), `"adam"` (the paper's, 9 bytes a weight), `"none"` (the gradient
-            over its RMS, 1 byte a weight), an `IncrementRule` such as
+            a weight in all), `"fire"` (integrate and fire, 2 bytes), `"adam"` (the paper's, 9
+            bytes), `"none"` (the gradient over its RMS, 1 byte), an `IncrementRule` such as
             `MomentumIncrement(0.9)`, or any Keras optimizer. `"auto"` is `"none"` for graded
             kernels and `"momentum"` for all others.
         m: The paper's nonlinear factor (3), or None for unbiased rounding.
@@ -190,11 +183,11 @@ class DSTOptimizer(keras.optimizers.Optimizer):
             for slot, size, dtype in rule.slots(shape)
         ]
         rule = _given if self._by_keras else rule
-        move = functools.partial(_move, rule, space, self.m, self.seed, index * _STREAMS)
-        worth = math.prod(shape) >= _JIT_WEIGHTS and _xla_works()
+        move = functools.partial(_move, rule, variable, self.m, self.seed, index * _STREAMS)
+        worth = math.prod(shape) >= _JIT_WEIGHTS and compilation.xla_works()
         if worth if self.jit_compile == "auto" else self.jit_compile:
-            move = tf.function(move, jit_compile=True)
-        return _KernelStep(space, slots, move)
+            move = compilation.jit(move)
+        return _KernelStep(variable, slots, move)
 
     @property
     def _by_keras(self):
@@ -242,14 +235,15 @@ class DSTOptimizer(keras.optimizers.Optimizer):
         kernel = self._kernels[self._get_variable_index(variable)]
         gradient = tf.cast(tf.convert_to_tensor(gradient), tf.float32)
         rate = tf.cast(learning_rate, tf.float32)
-        codes = tf.convert_to_tensor(variable)
+        stored = tf.convert_to_tensor(variable)
         old = [tf.convert_to_tensor(slot) for slot in kernel.slots]
         if self._by_keras:
-            values = tf.cast(codes, tf.float32) * kernel.space.scale
+            codes = kernel.variable.decode(stored)
+            values = tf.cast(codes, tf.float32) * kernel.variable.space.scale
             gradient, old = self.rule.propose(gradient, values, kernel.slots[0], rate), []
         counts = tf.convert_to_tensor(self.iterations), tf.convert_to_tensor(self._iterations)
-        codes, new = kernel.move(codes, gradient, old, rate, *counts)
-        self.assign(variable, codes)
+        stored, new = kernel.move(stored, gradient, old, rate, *counts)
+        self.assign(variable, stored)
         for slot, value in zip(kernel.slots, new):
             self.assign(slot, value)
 

@@ -7,27 +7,39 @@ rate. Its slots are most of the training state of a kernel.
 import keras
 
 from keras_gxnor.errors import InvalidArgumentError
-from keras_gxnor.increments.base import IncrementRule
+from keras_gxnor.increments.base import IncrementRule, Update
 from keras_gxnor.increments.keras_rule import KerasIncrement
-from keras_gxnor.increments.rules import AdamIncrement, GradientIncrement, MomentumIncrement
+from keras_gxnor.increments.rules import (
+    AdamIncrement,
+    FireIncrement,
+    GradientIncrement,
+    MomentumIncrement,
+)
 
 __all__ = [
     "AdamIncrement",
+    "FireIncrement",
     "GradientIncrement",
     "IncrementRule",
     "KerasIncrement",
     "MomentumIncrement",
+    "Update",
     "get",
 ]
 
-_RULES = {"adam": AdamIncrement, "momentum": MomentumIncrement, "none": GradientIncrement}
+_RULES = {
+    "adam": AdamIncrement,
+    "fire": FireIncrement,
+    "momentum": MomentumIncrement,
+    "none": GradientIncrement,
+}
 
 
 def get(identifier) -> IncrementRule:
     """Returns the increment rule that `identifier` names.
 
     Args:
-        identifier: An `IncrementRule`, `"adam"`, `"momentum"`, `"none"`, a Keras optimizer, or
+        identifier: An `IncrementRule`, `"adam"`, `"fire"`, `"momentum"`, `"none"`, a Keras optimizer, or
             a serialized rule.
 
     Raises:

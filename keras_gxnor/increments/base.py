@@ -1,8 +1,29 @@
 """What all increment rules share."""
 
+import dataclasses
+
 from keras_gxnor.errors import InvalidArgumentError
 
 TINY = 1e-12  # keeps 0 / 0 out; gradients that matter are far above
+
+
+@dataclasses.dataclass(frozen=True)
+class Update:
+    """What a rule may know of the update it takes part in, besides gradient and slots.
+
+    Args:
+        rate: float32 scalar tensor, the learning rate.
+        step: int64 scalar tensor, the number of updates of the kernel before this one.
+        bits: Callable () -> uint32 tensor of the kernel's shape, uniformly random.
+        codes: int8 tensor, the kernel's codes.
+        space: Their `DiscreteSpace` or `GradedSpace`.
+    """
+
+    rate: object
+    step: object
+    bits: object
+    codes: object
+    space: object
 
 
 class IncrementRule:
@@ -15,8 +36,8 @@ class IncrementRule:
     Example:
 
     >>> class SignIncrement(increments.IncrementRule):
-    ...     def __call__(self, gradient, slots, rate, step, bits):
-    ...         return -rate * tf.sign(gradient), []
+    ...     def __call__(self, gradient, slots, update):
+    ...         return -update.rate * tf.sign(gradient), []
     >>> optimizer = DSTOptimizer(0.01, rule=SignIncrement())
     """
 
@@ -25,15 +46,13 @@ class IncrementRule:
         del shape
         return []
 
-    def __call__(self, gradient, slots, rate, step, bits):
+    def __call__(self, gradient, slots, update: Update):
         """Computes the increment.
 
         Args:
             gradient: float32 tensor of the kernel's shape, finite.
             slots: List of tensors, the values of the slots.
-            rate: float32 scalar, the learning rate.
-            step: int64 scalar, the number of updates of the kernel before this one.
-            bits: Callable () -> uint32 tensor of the kernel's shape, uniformly random.
+            update: The `Update`: rate, step, random bits, codes and space.
 
         Returns:
             (float32 increment of the kernel's shape, new values of the slots). If the

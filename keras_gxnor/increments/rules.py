@@ -29,14 +29,14 @@ class AdamIncrement(IncrementRule):
         """[(name, shape, dtype)] for a kernel of `shape`."""
         return [("first_moment", shape, "float32"), ("second_moment", shape, "float32")]
 
-    def __call__(self, gradient, slots, rate, step, bits):
+    def __call__(self, gradient, slots, update):
         """Returns (increment, new slot values), see `IncrementRule`."""
         first = self.beta_1 * slots[0] + (1 - self.beta_1) * gradient
         second = self.beta_2 * slots[1] + (1 - self.beta_2) * tf.square(gradient)
-        count = tf.cast(step + 1, tf.float32)
+        count = tf.cast(update.step + 1, tf.float32)
         first_hat = first / (1 - tf.pow(self.beta_1, count))
         second_hat = second / (1 - tf.pow(self.beta_2, count))
-        return -rate * first_hat / (tf.sqrt(second_hat) + self.epsilon), [first, second]
+        return -update.rate * first_hat / (tf.sqrt(second_hat) + self.epsilon), [first, second]
 
     def get_config(self):
         """Arguments that rebuild this rule."""
@@ -75,20 +75,20 @@ class MomentumIncrement(IncrementRule):
         slots = [("mean_square", (), "float32"), ("moment", shape, self.dtype)]
         return slots + [("moment_scale", shape[-1:], "float32")] * (self.dtype == "int8")
 
-    def __call__(self, gradient, slots, rate, step, bits):
+    def __call__(self, gradient, slots, update):
         """Returns (increment, new slot values), see `IncrementRule`."""
-        square, size = _running_rms(gradient, slots[0], step, self.beta_2)
+        square, size = _running_rms(gradient, slots[0], update.step, self.beta_2)
         moment = tf.cast(slots[1], tf.float32)
         if self.dtype == "int8":
             moment *= slots[2]
         moment = self.momentum * moment + (1 - self.momentum) * gradient
-        count = tf.cast(step + 1, tf.float32)
-        increment = moment * (-rate / ((1 - tf.pow(self.momentum, count)) * size))
+        count = tf.cast(update.step + 1, tf.float32)
+        increment = moment * (-update.rate / ((1 - tf.pow(self.momentum, count)) * size))
         if self.dtype == "float32":
             return increment, [square, moment]
         if self.dtype == "bfloat16":
-            return increment, [square, _to_bfloat16(moment, bits())]
-        return increment, [square, *_to_int8(moment, bits())]
+            return increment, [square, _to_bfloat16(moment, update.bits())]
+        return increment, [square, *_to_int8(moment, update.bits())]
 
     def get_config(self):
         """Arguments that rebuild this rule."""
@@ -114,15 +114,59 @@ class GradientIncrement(IncrementRule):
         del shape
         return [("mean_square", (), "float32")]
 
-    def __call__(self, gradient, slots, rate, step, bits):
+    def __call__(self, gradient, slots, update):
         """Returns (increment, new slot values), see `IncrementRule`."""
-        del bits
-        square, size = _running_rms(gradient, slots[0], step, self.beta_2)
-        return gradient * (-rate / size), [square]
+        square, size = _running_rms(gradient, slots[0], update.step, self.beta_2)
+        return gradient * (-update.rate / size), [square]
 
     def get_config(self):
         """Arguments that rebuild this rule."""
         return {"beta_2": self.beta_2}
+
+
+@keras.saving.register_keras_serializable(package="keras_gxnor")
+class FireIncrement(IncrementRule):
+    """Integrate and fire: increments add up, and a weight jumps when enough have.
+
+    The bare increments -rate g / rms (as in `GradientIncrement`) are summed in an int8
+    accumulator with stochastic rounding. When the sum exceeds `threshold` steps of the space
+    the weight jumps by one step, for certain, and the accumulator is emptied: to come
+    back takes as much again, so weights do not flicker. A weight at the end of its range
+    keeps a full accumulator. `m` of the optimizer has no effect.
+
+    The kernel is the weight itself, but the accumulator, 1 byte a weight, remembers how far
+    it is from its next jump: together they are a hidden weight of about nine bits.
+
+    Args:
+        threshold: Positive float, in steps of the space.
+        beta_2: Decay of the mean squared gradient (one number a kernel), in [0, 1).
+    """
+
+    def __init__(self, threshold=0.5, beta_2=0.999):
+        if not 0 < threshold < float("inf"):
+            raise InvalidArgumentError(f"`threshold` must be positive. Received: threshold={threshold!r}")
+        self.threshold = float(threshold)
+        self.beta_2 = fraction(beta_2, "beta_2")
+
+    def slots(self, shape):
+        """[(name, shape, dtype)] for a kernel of `shape`."""
+        return [("mean_square", (), "float32"), ("accumulator", shape, "int8")]
+
+    def __call__(self, gradient, slots, update):
+        """Returns (increment, new slot values), see `IncrementRule`."""
+        square, size = _running_rms(gradient, slots[0], update.step, self.beta_2)
+        unit = self.threshold * update.space.step / 127  # of the accumulator
+        total = tf.cast(slots[1], tf.float32) - gradient * (update.rate / (size * unit))
+        jump = tf.where(tf.abs(total) > 127.0, tf.sign(total), 0.0)
+        at_end = jump * tf.cast(update.codes, tf.float32) == float(update.space.max_code)
+        kept = tf.where(jump == 0.0, total, tf.where(at_end, 127.0 * jump, 0.0))
+        stored = tf.floor(kept + upper_24(update.bits()) * 2.0**-24)
+        stored = tf.cast(tf.clip_by_value(stored, -127, 127), tf.int8)
+        return tf.where(at_end, 0.0, jump * update.space.step), [square, stored]
+
+    def get_config(self):
+        """Arguments that rebuild this rule."""
+        return {"threshold": self.threshold, "beta_2": self.beta_2}
 
 
 def _running_rms(gradient, square, step, beta_2):

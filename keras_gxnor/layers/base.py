@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from keras_gxnor import kernels, packing, quantizers, spaces
+from keras_gxnor import kernels, packing, quantizers, spaces, storage
 from keras_gxnor.errors import InvalidArgumentError
 from keras_gxnor.quantizers import MultiStep
 
@@ -15,7 +15,15 @@ class DiscreteKernel:
     and `read_kernel` in `call`. The Keras base keeps its arguments, shapes and checks.
     """
 
-    def __init__(self, *args, kernel_space, activation=None, kernel_constraint=None, **kwargs):
+    def __init__(
+        self,
+        *args,
+        kernel_space,
+        kernel_storage="int8",
+        activation=None,
+        kernel_constraint=None,
+        **kwargs,
+    ):
         name = kwargs.get("name") or type(self).__name__
         for refused in ("lora_rank", "lora_alpha", "quantization_config"):
             if kwargs.pop(refused, None) is not None:
@@ -31,6 +39,8 @@ class DiscreteKernel:
             )
         super().__init__(*args, activation=_activation(activation), **kwargs)
         self.kernel_space = spaces.get(kernel_space)
+        self.kernel_storage = kernel_storage
+        self._variable = storage.variable_class(kernel_storage, self.kernel_space, name)
         if isinstance(self.dtype_policy, keras.dtype_policies.QuantizedDTypePolicy):
             raise InvalidArgumentError(
                 f"Layer `{name}` is discrete already. Use a float dtype policy. "
@@ -38,9 +48,9 @@ class DiscreteKernel:
             )
 
     def make_kernel(self, shape):
-        """Creates the kernel variable (int8); call it from `build`."""
+        """Creates the kernel variable; call it from `build`."""
         draw = kernels.initial_codes(self.kernel_initializer, self.kernel_space)
-        self._kernel = kernels.DiscreteVariable(self.kernel_space, draw, shape, name="kernel")
+        self._kernel = self._variable(self.kernel_space, draw, shape, name="kernel")
         # Set after tracking, as `add_weight` does: a frozen layer can be thawed again.
         self._kernel.trainable = self.trainable
 
@@ -65,7 +75,7 @@ class DiscreteKernel:
 
     @property
     def kernel(self):
-        """The kernel variable: int8 codes; value = code * kernel_space.scale."""
+        """The kernel variable: int8 codes, however stored; a weight is code * kernel_space.scale."""
         if not self.built:
             raise AttributeError("You must build the layer before accessing `kernel`.")
         return self._kernel
@@ -116,7 +126,11 @@ class DiscreteKernel:
         config = super().get_config()
         config.pop("quantization_config", None)
         config.pop("kernel_constraint", None)
-        return {**config, "kernel_space": spaces.serialize(self.kernel_space)}
+        return {
+            **config,
+            "kernel_space": spaces.serialize(self.kernel_space),
+            "kernel_storage": self.kernel_storage,
+        }
 
     @classmethod
     def from_config(cls, config):

@@ -37,6 +37,10 @@ class GXNORConv2D(DiscreteKernel, keras.layers.Conv2D):
         bias_constraint: Constraint of the bias.
         kernel_space: `"ternary"`, `"binary"`, `"z2"`..`"z7"` or a `DiscreteSpace`; or
             `"graded"`, ternary with an 8-bit hidden state (`GradedSpace`).
+        kernel_storage: `"int8"`, a byte a weight, or `"packed"`, a quarter of one, for ternary
+            and binary kernels. It changes memory between steps and nothing else: training,
+            weights as Keras gives and takes them, and files are the same to the byte.
+            (Keras' `summary` counts a byte a weight for both; `training_memory` the true ones.)
         **kwargs: As for `keras.layers.Layer`.
 
     Input shape:
@@ -74,6 +78,7 @@ class GXNORConv2D(DiscreteKernel, keras.layers.Conv2D):
         kernel_constraint=None,
         bias_constraint=None,
         kernel_space="ternary",
+        kernel_storage="int8",
         **kwargs,
     ):
         super().__init__(
@@ -94,6 +99,7 @@ class GXNORConv2D(DiscreteKernel, keras.layers.Conv2D):
             kernel_constraint=kernel_constraint,
             bias_constraint=bias_constraint,
             kernel_space=kernel_space,
+            kernel_storage=kernel_storage,
             **kwargs,
         )
 

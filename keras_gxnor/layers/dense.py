@@ -31,6 +31,10 @@ class GXNORDense(DiscreteKernel, keras.layers.Dense):
         bias_constraint: Constraint of the bias.
         kernel_space: `"ternary"`, `"binary"`, `"z2"`..`"z7"` or a `DiscreteSpace`; or
             `"graded"`, ternary with an 8-bit hidden state (`GradedSpace`).
+        kernel_storage: `"int8"`, a byte a weight, or `"packed"`, a quarter of one, for ternary
+            and binary kernels. It changes memory between steps and nothing else: training,
+            weights as Keras gives and takes them, and files are the same to the byte.
+            (Keras' `summary` counts a byte a weight for both; `training_memory` the true ones.)
         **kwargs: As for `keras.layers.Layer`.
 
     Input shape:
@@ -64,6 +68,7 @@ class GXNORDense(DiscreteKernel, keras.layers.Dense):
         kernel_constraint=None,
         bias_constraint=None,
         kernel_space="ternary",
+        kernel_storage="int8",
         **kwargs,
     ):
         super().__init__(
@@ -78,6 +83,7 @@ class GXNORDense(DiscreteKernel, keras.layers.Dense):
             kernel_constraint=kernel_constraint,
             bias_constraint=bias_constraint,
             kernel_space=kernel_space,
+            kernel_storage=kernel_storage,
             **kwargs,
         )
 

@@ -48,3 +48,8 @@ def compile_dst(model, learning_rate=0.1, jit_compile=False, seed=1, **kwargs):
         jit_compile=jit_compile,
     )
     return model
+
+
+def ids(value):
+    """A test id: equal in every process, which str() of a Keras optimizer is not."""
+    return type(value).__name__ if isinstance(value, keras.optimizers.Optimizer) else str(value)

@@ -17,16 +17,19 @@ from tests.contract.nets import cnn, compile_dst, data, kernels
 strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 assert strategy.num_replicas_in_sync == 2
 x, y = data(128)
-with strategy.scope():
-    model = cnn()
-    functional = keras.Model(model.inputs, model.outputs)
-    compile_dst(model)
-before = [k.numpy() for k in kernels(model)]
-model.fit(x, y, batch_size=32, epochs=2, verbose=0)
-for old, kernel in zip(before, kernels(model)):
-    replicas = [v.numpy() for v in kernel.value.values]
-    assert len(replicas) == 2 and np.array_equal(*replicas)
-    assert (old != replicas[0]).any() and set(np.unique(replicas[0])) <= {-1, 0, 1}
+for space, rule in (("ternary", "momentum"), ("graded", "auto"), ("ternary", keras.optimizers.Lion())):
+    with strategy.scope():
+        model = cnn(space)
+        functional = keras.Model(model.inputs, model.outputs)
+        compile_dst(model, rule=rule)
+    before = [k.numpy() for k in kernels(model)]
+    model.fit(x, y, batch_size=32, epochs=2, verbose=0)
+    own = [v for v in model.optimizer.variables if v.shape]
+    for variable in [*kernels(model), *own]:
+        replicas = [v.numpy() for v in variable.value.values]
+        assert len(replicas) == 2 and np.array_equal(*replicas), variable.path
+    for old, kernel in zip(before, kernels(model)):
+        assert (old != kernel.numpy()).any() and kernel.space.contains(kernel.numpy())
 print("mirrored")
 """
 

@@ -34,7 +34,8 @@ ALL = pytest.mark.parametrize("name", LAYERS)
 def _twin(layer, base):
     """The plain Keras layer of the same configuration."""
     config = layer.get_config()
-    config.pop("kernel_space")
+    for ours in ("kernel_space", "kernel_storage"):
+        config.pop(ours)
     return base.from_config(config)
 
 
@@ -53,15 +54,15 @@ def test_equals_the_plain_layer_with_the_same_values(name, space):
 
 
 @pytest.mark.parametrize("ours, theirs", [("GXNORDense", "Dense"), ("GXNORConv2D", "Conv2D")])
-def test_signature_is_keras_s_plus_kernel_space(ours, theirs):
+def test_signature_is_keras_s_plus_the_kernel_s(ours, theirs):
     import inspect
 
     mine = inspect.signature(getattr(keras_gxnor, ours).__init__).parameters
     base = inspect.signature(getattr(keras.layers, theirs).__init__).parameters
     mine, base = ([(n, p.default) for n, p in s.items()] for s in (mine, base))
     base = [(n, d) for n, d in base if n not in ("lora_rank", "lora_alpha", "quantization_config")]
-    assert mine[:-2] == base[:-1]
-    assert mine[-2:] == [("kernel_space", "ternary"), base[-1]]
+    assert mine[:-3] == base[:-1]
+    assert mine[-3:] == [("kernel_space", "ternary"), ("kernel_storage", "int8"), base[-1]]
 
 
 @ALL

@@ -5,9 +5,15 @@ import numpy as np
 import pytest
 
 import keras_gxnor
-from tests.contract.nets import cnn, compile_dst, data, kernels
+from tests.contract.nets import cnn, compile_dst, data, ids, kernels
 
-RULES = ["momentum", "adam", "none", keras_gxnor.MomentumIncrement(dtype="bfloat16"), keras.optimizers.Lion()]
+RULES = [
+    "momentum",
+    "adam",
+    "fire",
+    keras_gxnor.MomentumIncrement(dtype="bfloat16"),
+    keras.optimizers.Lion(),
+]
 
 
 class Watch(keras.callbacks.Callback):
@@ -23,7 +29,7 @@ class Watch(keras.callbacks.Callback):
             self.values.update(np.unique(kernel.numpy()).tolist())
 
 
-@pytest.mark.parametrize("rule", RULES, ids=str)
+@pytest.mark.parametrize("rule", RULES, ids=ids)
 @pytest.mark.parametrize("mode", ["graph", "eager", "xla"])
 def test_kernels_are_int8_before_during_and_after_fit(rule, mode):
     model, watch = cnn(), Watch()
@@ -37,7 +43,7 @@ def test_kernels_are_int8_before_during_and_after_fit(rule, mode):
     assert [k.dtype for k in kernels(model)] == ["int8"] * 3
 
 
-@pytest.mark.parametrize("rule", RULES, ids=str)
+@pytest.mark.parametrize("rule", RULES, ids=ids)
 @pytest.mark.parametrize("jit", [False, True])
 @pytest.mark.parametrize("policy", ["float32", "mixed_float16", "mixed_bfloat16"])
 def test_every_kernel_moves_in_one_step(rule, jit, policy):
@@ -45,7 +51,8 @@ def test_every_kernel_moves_in_one_step(rule, jit, policy):
     model = cnn()
     x, y = data(32)
     before = [k.numpy() for k in kernels(model)]
-    compile_dst(model, rule=rule, jit_compile=jit)
+    rate = 1.0 if rule == "fire" else 0.1  # which else gathers for a few steps first
+    compile_dst(model, rate, rule=rule, jit_compile=jit)
     model.fit(x, y, batch_size=32, epochs=1, verbose=0)
     for old, kernel in zip(before, kernels(model)):
         assert (old != kernel.numpy()).any(), kernel.path
@@ -129,6 +136,7 @@ def test_no_float_copy_of_a_kernel_exists(rule, floats):
 STATES = {  # bytes a weight: the code and the rule's slots
     ("ternary", "momentum"): 2.02,
     ("graded", "auto"): 1.0001,
+    ("ternary", "fire"): 2.0001,
     ("ternary", keras_gxnor.MomentumIncrement(dtype="bfloat16")): 3.0001,
     ("ternary", keras_gxnor.MomentumIncrement(dtype="float32")): 5.0001,
     ("ternary", "adam"): 9.0001,
@@ -136,7 +144,7 @@ STATES = {  # bytes a weight: the code and the rule's slots
 }
 
 
-@pytest.mark.parametrize("space, rule", STATES, ids=str)
+@pytest.mark.parametrize("space, rule", STATES, ids=ids)
 def test_state_bytes_a_weight(space, rule):
     layer = keras_gxnor.GXNORDense(256, use_bias=False, kernel_space=space)
     model = compile_dst(keras.Sequential([keras.Input((1024,)), layer]), rule=rule)

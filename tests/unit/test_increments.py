@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 import keras_gxnor
-from keras_gxnor import increments
+from keras_gxnor import DiscreteSpace, increments, transitions
 from keras_gxnor.errors import InvalidArgumentError
 from tests.contract.nets import cnn, compile_dst, data, kernels
 
@@ -19,6 +19,10 @@ OPTIMIZERS = [
     and value.update_step is not keras.optimizers.Optimizer.update_step
     and value is not keras.optimizers.Nadam
 ]
+
+
+def _update(rate, step, bits=None, codes=None, space=None):
+    return increments.Update(tf.constant(rate), tf.constant(step), bits, codes, space)
 
 
 @pytest.mark.parametrize("bad", [1.0, -0.1])
@@ -38,7 +42,7 @@ def test_adam_rule_is_keras_adam():
     slots, ours = [tf.zeros(50), tf.zeros(50)], np.zeros(50)
     for step in range(20):
         gradient = tf.constant(rng.normal(size=50).astype(np.float32))
-        increment, slots = rule(gradient, slots, tf.constant(0.01), tf.constant(step), None)
+        increment, slots = rule(gradient, slots, _update(0.01, step))
         ours = ours + increment.numpy()
         adam.apply([gradient], [w])
     assert np.abs(ours - w.numpy()).max() < 1e-6
@@ -51,14 +55,13 @@ def test_small_moments_are_float_moments_on_average(dtype):
     shape = (300, 40)
     rules = [increments.MomentumIncrement(dtype=d) for d in ("float32", dtype)]
     slots = [[tf.zeros(s, d) for _, s, d in rule.slots(shape)] for rule in rules]
-    one = tf.constant(1.0)
     for step in range(50):
         gradient = tf.constant(rng.normal(size=shape).astype(np.float32))
         bits = lambda step=step: tf.constant(
             np.random.default_rng(step).integers(0, 2**32, shape, np.uint32)
         )
-        exact, slots[0] = rules[0](gradient, slots[0], one, tf.constant(step), bits)
-        rounded, slots[1] = rules[1](gradient, slots[1], one, tf.constant(step), bits)
+        exact, slots[0] = rules[0](gradient, slots[0], _update(1.0, step, bits))
+        rounded, slots[1] = rules[1](gradient, slots[1], _update(1.0, step, bits))
     assert slots[1][1].dtype.name == dtype
     error = (rounded - exact).numpy()
     assert 0 < error.std() < 0.1 * exact.numpy().std()
@@ -81,15 +84,56 @@ def test_without_memory_the_increment_is_the_gradient_over_its_rms(rule):
     gradient = tf.random.stateless_normal((40, 30), (1, 2))
     slots = [tf.zeros(s, d) for _, s, d in rule.slots((40, 30))]
     bits = lambda: tf.zeros((40, 30), tf.uint32)
-    increment, _ = rule(gradient, slots, tf.constant(0.5), tf.constant(0), bits)
+    increment, _ = rule(gradient, slots, _update(0.5, 0, bits))
     rms = np.sqrt(np.mean(np.square(gradient)))
     assert np.allclose(increment, -0.5 * gradient / rms, rtol=1e-4, atol=0)
 
 
+@pytest.mark.parametrize("space", [DiscreteSpace(1), DiscreteSpace(0), DiscreteSpace(3, 2.0)], ids=str)
+def test_fire_integrates_and_jumps(space):
+    """A constant gradient of 1: nothing, nothing, ..., a jump of one step, and again from 0."""
+    rule = increments.FireIncrement(threshold=0.5)
+    codes, slots = tf.fill((4,), tf.constant(-space.max_code, tf.int8)), [tf.zeros(()), tf.zeros(4, tf.int8)]
+    half = lambda: tf.fill((4,), tf.constant(1 << 31, tf.uint32))  # rounds to the nearest
+    seen = []
+    for step in range(9):  # 0.2 of a step at a time: beyond 0.5 at every third
+        update = _update(0.2 * space.step, step, half, codes, space)
+        increment, slots = rule(tf.fill((4,), -1.0), slots, update)
+        assert slots[1].dtype == tf.int8
+        codes = transitions.transition(codes, increment, half(), space, None)
+        seen.append(int(codes[0]))
+    steps = [0, 0, 1, 1, 1, 2, 2, 2, 3]
+    expected = [min(-space.max_code + space.code_step * k, space.max_code) for k in steps]
+    assert seen == expected
+    if space.order < 2:  # at the end of the range the accumulator stays full
+        assert (slots[1].numpy() == 127).all()
+
+
+def test_fire_does_not_flicker():
+    """To come back takes a whole threshold: noise around the border moves nothing."""
+    rule, space = increments.FireIncrement(), DiscreteSpace(1)
+    codes, slots = tf.zeros(1000, tf.int8), [tf.zeros(()), tf.fill((1000,), tf.constant(120, tf.int8))]
+    moves = 0
+    for step in range(200):
+        bits = lambda step=step: tf.random.stateless_uniform((1000,), (step, 1), None, None, tf.uint32)
+        gradient = tf.random.stateless_normal((1000,), (step, 2))
+        increment, slots = rule(gradient, slots, _update(0.005, step, bits, codes, space))
+        new = transitions.transition(codes, increment, bits(), space, None)
+        moves += int(tf.reduce_sum(tf.cast(new != codes, tf.int32)))
+        codes = new
+    assert 0 < moves < 1.2 * 1000  # about one jump each: the first, and hardly any back
+
+
+@pytest.mark.parametrize("bad", [0.0, -1.0, float("inf"), float("nan")])
+def test_fire_checks_its_threshold(bad):
+    with pytest.raises(InvalidArgumentError, match="threshold"):
+        increments.FireIncrement(bad)
+
+
 def test_a_rule_of_ones_own():
     class Sign(increments.IncrementRule):
-        def __call__(self, gradient, slots, rate, step, bits):
-            return -rate * tf.sign(gradient), []
+        def __call__(self, gradient, slots, update):
+            return -update.rate * tf.sign(gradient), []
 
     model, (x, y) = cnn(), data(32)
     before = [k.numpy().astype(int) for k in kernels(model)]

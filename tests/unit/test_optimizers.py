@@ -89,9 +89,9 @@ def test_clipping_reaches_the_rule(clip):
     seen = []
 
     class Spy(increments.MomentumIncrement):
-        def __call__(self, gradient, slots, rate, step, bits):
+        def __call__(self, gradient, slots, update):
             seen.append(gradient)
-            return super().__call__(gradient, slots, rate, step, bits)
+            return super().__call__(gradient, slots, update)
 
     x, y = data(32)
     model = compile_dst(cnn(), rule=Spy(dtype="float32"), **clip)

@@ -8,7 +8,7 @@ import tensorflow as tf
 import keras_gxnor
 from keras_gxnor.errors import InvalidArgumentError
 from keras_gxnor.memory import KINDS, training_memory
-from tests.contract.nets import cnn, compile_dst, data
+from tests.contract.nets import cnn, compile_dst, data, ids
 
 CASES = [
     ("momentum", "float32"),
@@ -70,7 +70,7 @@ def test_persistent_is_what_a_checkpoint_holds(tmp_path):
 @pytest.mark.parametrize(
     "optimizer, expected",
     [("adam", 12), ("sgd", 4), (keras.optimizers.SGD(momentum=0.9), 8), ("lion", 8)],
-    ids=str,
+    ids=ids,
 )
 def test_float_optimizers_for_comparison(optimizer, expected):
     memory = training_memory(plain(optimizer))

@@ -1,0 +1,153 @@
+"""Packed kernels: what four weights a byte save, and what a whole training step pays for it.
+
+    python benchmarks/packed.py [--quick] [--json]
+
+The same nets with float32 weights and Adam, with int8 kernels and with packed ones. State is
+counted on the variables. Steps are taken in rounds, one step of every method a round in a
+random order, so that a noisy machine hits all alike; a ratio is the median over the rounds of
+(time / time of the other method in that round). Packed and int8 kernels are checked to be equal
+after all the steps, byte for byte.
+"""
+
+import json
+import pathlib
+import random
+import statistics
+import sys
+import time
+
+import click
+import keras
+import numpy as np
+import tensorflow as tf
+from rich.console import Console
+from rich.table import Table
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+import networks
+from methods import METHODS, Method, optimizer
+from training import _belongs, _step
+
+BASE = "float_adam"
+RULES = ("none", "momentum")
+NAMES = (BASE, *(f"{storage}_{rule}" for rule in RULES for storage in ("int8", "packed")))
+WARM_UP = 3  # rounds that compile
+
+
+def build(name: str, net: str):
+    """A compiled model of the net, by a method in NAMES."""
+    keras.utils.set_random_seed(0)
+    if name == BASE:
+        model, method = getattr(networks, net)("float"), METHODS[BASE]
+        method = Method("float", None, {net: method.rates["mnist"]})
+    else:
+        storage, rule = name.split("_")
+        model = _stored(getattr(networks, net)("ternary"), storage)
+        method = Method("ternary", rule, {net: (0.1, 1e-2)})
+    model.compile(optimizer(method, net, 1_000_000), "squared_hinge")
+    model.optimizer.build(model.trainable_variables)
+    return model
+
+
+def _stored(model, storage):
+    """A copy of the model whose kernels are stored so."""
+
+    def layer(old):
+        config = old.get_config()
+        if "kernel_storage" in config:
+            config["kernel_storage"] = storage
+        return type(old).from_config(config)
+
+    copy = keras.models.clone_model(model, clone_function=layer)
+    copy.set_weights(model.get_weights())
+    return copy
+
+
+def state_bytes(model) -> float:
+    """Bytes a kernel weight of the kernels and their slots, as they are stored."""
+    kernels = [v for v in model.trainable_variables if v.name == "kernel"]
+    slots = [v for v in model.optimizer.variables if _belongs(v, kernels)]
+    stored = sum(v.value.numpy().nbytes for v in [*kernels, *slots])
+    return stored / sum(int(np.prod(v.shape)) for v in kernels)
+
+
+def measure(net: str, batch: int, rounds: int) -> dict:
+    """Step times of every method on one net and batch size.
+
+    Returns:
+        {net, batch, state: {method: bytes a weight}, ms: {method: median}, to_float:
+        {method: ratio}, to_int8: {rule: ratio of packed to int8}}.
+    """
+    models = {name: build(name, net) for name in NAMES}
+    state = {name: state_bytes(model) for name, model in models.items()}
+    steps = {name: _step(model, batch) for name, model in models.items()}
+    times = {name: [] for name in NAMES}
+    for turn in range(rounds + WARM_UP):
+        for name in random.sample(NAMES, len(NAMES)):
+            start = time.perf_counter()
+            steps[name]()
+            if turn >= WARM_UP:
+                times[name].append(time.perf_counter() - start)
+    for rule in RULES:
+        _check_equal(models[f"int8_{rule}"], models[f"packed_{rule}"])
+    keras.backend.clear_session()
+    return {
+        "net": net,
+        "batch": batch,
+        "state": state,
+        "ms": {name: 1e3 * statistics.median(t) for name, t in times.items()},
+        "to_float": {name: _ratio(times[name], times[BASE]) for name in NAMES},
+        "to_int8": {rule: _ratio(times[f"packed_{rule}"], times[f"int8_{rule}"]) for rule in RULES},
+    }
+
+
+def _ratio(times, base):
+    return statistics.median(a / b for a, b in zip(times, base))
+
+
+def _check_equal(plain, packed):
+    """Refuses to publish times of a step that computes something else."""
+    for mine, theirs in zip(plain.get_weights(), packed.get_weights()):
+        if mine.tobytes() != theirs.tobytes():
+            raise AssertionError("Packed kernels trained differently from int8 ones.")
+
+
+def show(report, console):
+    """Prints the report as a table."""
+    table = Table(title="bytes a kernel weight; step time, and its ratio to float32 Adam and to int8")
+    for column in ("net", "batch", "method", "bytes", "ms", "/ float", "/ int8"):
+        table.add_column(column, justify="left" if column in ("net", "method") else "right")
+    for row in report["rows"]:
+        for name in NAMES:
+            storage, rule = name.split("_")
+            table.add_row(
+                row["net"],
+                str(row["batch"]),
+                name,
+                f"{row['state'][name]:.3f}",
+                f"{row['ms'][name]:.1f}",
+                f"{row['to_float'][name]:.3f}",
+                f"{row['to_int8'][rule]:.3f}" if storage == "packed" else "",
+            )
+        table.add_section()
+    console.print(table)
+
+
+@click.command()
+@click.option("--quick", is_flag=True, help="Few rounds, one batch size: does it run?")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
+def main(quick, as_json):
+    """Measures packed kernels against int8 ones and float32 Adam."""
+    rounds, sizes = (5, (128,)) if quick else (40, (128, 512))
+    report = {
+        "rows": [measure(net, batch, rounds) for net in ("mnist", "mlp") for batch in sizes],
+        "versions": {"tensorflow": tf.__version__, "keras": keras.__version__},
+    }
+    if as_json:
+        print(json.dumps(report))
+    else:
+        show(report, Console())
+
+
+if __name__ == "__main__":
+    main()
