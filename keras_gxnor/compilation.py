@@ -9,7 +9,8 @@ import tensorflow as tf
 def xla_works() -> bool:
     """Whether this TensorFlow can compile with XLA on this machine."""
     try:
-        tf.function(lambda x: x + 1, jit_compile=True)(tf.constant(1))
+        with tf.init_scope():  # run it, even if a graph is being traced just now
+            tf.function(lambda x: x + 1, jit_compile=True)(tf.constant(1))
     except (tf.errors.OpError, ValueError, NotImplementedError):
         return False
     return True

@@ -33,7 +33,7 @@ def _move(rule, variable, m, seed, stream, stored, gradient, slots, rate, update
 
     rule, variable (for its space and how it stores codes), m, seed, stream are Python values,
     the rest tensors: what the variable stores, the gradient...; `updates` counts the updates of
-    the kernel before this one, `step` the calls of the optimizer.
+    the optimizer before this one, `step` its calls (more, under gradient accumulation).
     """
     codes = variable.decode(stored)
 
@@ -82,7 +82,8 @@ class DSTOptimizer(keras.optimizers.Optimizer):
             tenth of `learning_rate`, whatever schedule or callback sets that. An optimizer
             of your own keeps its own rate.
         seed: Integer; with equal gradients one seed gives one network. None draws one
-            from Python's `random`, which `keras.utils.set_random_seed` seeds.
+            from Python's `random`, which `keras.utils.set_random_seed` seeds. Two
+            DSTOptimizers in one `MultiOptimizer` should have different seeds.
         clipnorm, clipvalue, global_clipnorm: As in Keras, on the gradients of the discrete
             kernels; the float variables have those of `optimizer`.
         loss_scale_factor, gradient_accumulation_steps: As in Keras, for all variables.
@@ -127,7 +128,11 @@ class DSTOptimizer(keras.optimizers.Optimizer):
             gradient_accumulation_steps=gradient_accumulation_steps,
             name=name,
         )
-        self.rule = rule if rule == "auto" else increments.get(rule)
+        self.rule = rule if isinstance(rule, str) and rule == "auto" else increments.get(rule)
+        if self._by_keras:  # it owns variables: a rule object may be given to several optimizers
+            self.rule = type(self.rule).from_config(self.rule.get_config())
+        # An attribute, so that Keras saves it and tf.train.Checkpoint finds it.
+        self.rule_optimizer = self.rule.optimizer if self._by_keras else None
         if jit_compile not in ("auto", True, False):
             raise InvalidArgumentError(
                 f'`jit_compile` must be "auto", True or False. Received: {jit_compile!r}'
@@ -254,7 +259,7 @@ class DSTOptimizer(keras.optimizers.Optimizer):
 
     @property
     def _own_variables(self):
-        return [*super().variables, *(self.rule.optimizer.variables if self._by_keras else [])]
+        return [*super().variables, *(self.rule_optimizer.variables if self._by_keras else [])]
 
     @property
     def loss_scale_factor(self):
@@ -268,13 +273,13 @@ class DSTOptimizer(keras.optimizers.Optimizer):
             self.optimizer.loss_scale_factor = value
 
     def save_own_variables(self, store):
-        """Writes this optimizer's variables; Keras saves the float optimizer by itself."""
-        for index, variable in enumerate(self._own_variables):
+        """Writes this optimizer's variables; Keras saves those inside by itself."""
+        for index, variable in enumerate(super().variables):
             store[str(index)] = variable.numpy()
 
     def load_own_variables(self, store):
         """Inverse of `save_own_variables`; as in Keras, other state is skipped with a warning."""
-        own = self._own_variables
+        own = super().variables
         found = [tuple(store[str(i)].shape) for i in range(len(store.keys()))]
         if found != [tuple(v.shape) for v in own]:
             warnings.warn(
@@ -322,10 +327,11 @@ class DSTOptimizer(keras.optimizers.Optimizer):
     def from_config(cls, config, custom_objects=None):
         """Inverse of `get_config`."""
         config = dict(config)
-        if config.get("optimizer") is not None:
-            config["optimizer"] = keras.saving.deserialize_keras_object(
-                config["optimizer"], custom_objects=custom_objects
-            )
+        for name in ("optimizer", "rule"):
+            if isinstance(config.get(name), dict):
+                config[name] = keras.saving.deserialize_keras_object(
+                    config[name], custom_objects=custom_objects
+                )
         return super().from_config(config, custom_objects)
 
 

@@ -105,6 +105,9 @@ class MultiStep:
     def _fused(self):
         return compilation.jit(self._forward), compilation.jit(self._backward)
 
+    def __getstate__(self):
+        return {name: value for name, value in vars(self).items() if name != "_fused"}
+
     def _backward(self, x, upstream):
         return upstream * self.derivative(x)
 
@@ -159,8 +162,12 @@ class MultiStep:
 
 
 def _large(x) -> bool:
-    """Whether a sample of the batch x is large enough to be worth a compilation (0.1 s)."""
-    return math.prod(n for n in x.shape[1:] if n is not None) >= _FUSED_ELEMENTS
+    """Whether a sample of the batch x is large enough to be worth a compilation (0.1 s).
+
+    Not so if more than the batch size varies: XLA compiles anew for every shape.
+    """
+    known = x.shape.rank is not None and x.shape[1:].is_fully_defined()
+    return known and math.prod(x.shape[1:]) >= _FUSED_ELEMENTS
 
 
 def get(identifier):

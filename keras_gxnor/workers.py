@@ -53,7 +53,8 @@ def check_equal(model):
     variables = [*model.variables, *(optimizer.variables if optimizer else [])]
     named = [(v.path, np.asarray(v.numpy()).tobytes()) for v in variables]
     inner = getattr(optimizer, "inner_optimizer", optimizer)
-    named.append(("the seed of the optimizer", repr(getattr(inner, "seed", None)).encode()))
+    seeds = [getattr(o, "seed", None) for o in [inner, *(getattr(inner, "optimizers", None) or ())]]
+    named.append(("the seed of the optimizer", repr(seeds).encode()))
     sums = gather(model.distribute_strategy, [zlib.crc32(data) for _, data in named])
     wrong = [name for (name, _), column in zip(named, sums.T) if len(set(column)) > 1]
     if wrong:

@@ -6,9 +6,12 @@ import keras
 import numpy as np
 
 from keras_gxnor import kernels
+from keras_gxnor.callbacks import state
 from keras_gxnor.callbacks.batches import _array, _cast, _integer
 from keras_gxnor.callbacks.layers import labels, walk
 from keras_gxnor.errors import InvalidArgumentError
+from keras_gxnor.increments import FireIncrement
+from keras_gxnor.optimizers import DSTOptimizer
 from keras_gxnor.quantizers import MultiStep
 
 _EXPECTED_MOVES = 100  # a kernel that should have moved so often, and did not, is stuck
@@ -128,8 +131,11 @@ class KernelMonitor(_Monitor):
             self._log(logs, measured)
 
     def _check_rate(self, name, variable, size):
-        rate = float(self.model.optimizer.learning_rate)
-        if rate / variable.space.step * size * self._steps < _EXPECTED_MOVES:
+        found = [o for o in state.optimizers(self.model.optimizer) if isinstance(o, DSTOptimizer)]
+        rate = min((float(o.learning_rate) for o in found), default=0.0)
+        whole = rate / variable.space.step * self._steps  # steps, if all gradients agreed
+        needed = [o.rule.threshold for o in found if isinstance(o.rule, FireIncrement)]
+        if whole * size < _EXPECTED_MOVES or whole < max(needed, default=0.0):
             return
         self._warn_once(
             name,

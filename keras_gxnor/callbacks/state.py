@@ -35,8 +35,8 @@ def variables(model, metrics: bool) -> dict:
 def describe(model, groups) -> dict:
     """A JSON-able description of the state, without its values."""
     return {
-        "optimizers": [type(optimizer).__name__ for optimizer in _optimizers(model.optimizer)],
-        "seeds": [o.seed for o in _optimizers(model.optimizer) if isinstance(o, DSTOptimizer)],
+        "optimizers": [type(optimizer).__name__ for optimizer in optimizers(model.optimizer)],
+        "seeds": [o.seed for o in optimizers(model.optimizer) if isinstance(o, DSTOptimizer)],
         "variables": {
             name: [[_unnumbered(v.path), v.dtype, list(v.shape), _space(v)] for v in group]
             for name, group in groups.items()
@@ -44,15 +44,15 @@ def describe(model, groups) -> dict:
     }
 
 
-def _optimizers(optimizer):
+def optimizers(optimizer):
     """The optimizer and all it wraps, outermost first."""
     found = [optimizer]
     for name in ("inner_optimizer", "optimizer"):
         inner = getattr(optimizer, name, None)
         if isinstance(inner, keras.optimizers.Optimizer):
-            found += _optimizers(inner)
+            found += optimizers(inner)
     for inner in getattr(optimizer, "optimizers", None) or ():
-        found += _optimizers(inner)
+        found += optimizers(inner)
     return found
 
 
@@ -135,7 +135,7 @@ def _exchange_seeds(model, seeds):
 
     A seed is state: without one given, every process draws another.
     """
-    found = [o for o in _optimizers(model.optimizer) if isinstance(o, DSTOptimizer)]
+    found = [o for o in optimizers(model.optimizer) if isinstance(o, DSTOptimizer)]
     old = [optimizer.seed for optimizer in found]
     for optimizer, seed in zip(found, seeds):
         if not optimizer.built:

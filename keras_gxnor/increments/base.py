@@ -13,7 +13,7 @@ class Update:
 
     Args:
         rate: float32 scalar tensor, the learning rate.
-        step: int64 scalar tensor, the number of updates of the kernel before this one.
+        step: int64 scalar tensor, the number of updates of the optimizer before this one.
         bits: Callable () -> uint32 tensor of the kernel's shape, uniformly random.
         codes: int8 tensor, the kernel's codes.
         space: Their `DiscreteSpace` or `GradedSpace`.

@@ -17,6 +17,13 @@ _AROUND = {
     "loss_scale_factor": "give it to DSTOptimizer",
 }
 
+_LATENT = "it does not add to a weight but rebuilds it from floats in its slots, which codes cannot follow"
+_UNFIT = {
+    "Nadam": "it keeps a product over all steps outside the step of a variable",
+    "Ftrl": _LATENT,
+    "ScheduleFreeAdamW": _LATENT,
+}
+
 
 @keras.saving.register_keras_serializable(package="keras_gxnor")
 class KerasIncrement(IncrementRule):
@@ -32,7 +39,8 @@ class KerasIncrement(IncrementRule):
 
     Raises:
         InvalidArgumentError: if the optimizer has weight decay, clipping, an average,
-            accumulation or loss scaling of its own, wraps others, or is Nadam.
+            accumulation or loss scaling of its own, wraps others, or is Nadam, Ftrl or
+            ScheduleFreeAdamW.
 
     Example:
 
@@ -47,11 +55,9 @@ class KerasIncrement(IncrementRule):
                 "An optimizer that wraps others has no step of its own and cannot be a rule. "
                 f"Received: {type(given).__name__}"
             )
-        if isinstance(given, keras.optimizers.Nadam):
-            raise InvalidArgumentError(
-                "Nadam keeps a product over all steps outside the step of a variable, which a rule "
-                "does not see. Use keras.optimizers.Adam. Received: Nadam"
-            )
+        for name, reason in _UNFIT.items():
+            if type(given).__name__ == name:
+                raise InvalidArgumentError(f"{name} cannot be a rule: {reason}. Use keras.optimizers.Adam.")
         for name, reason in _AROUND.items():
             if getattr(given, name, None):
                 raise InvalidArgumentError(

@@ -1,5 +1,7 @@
 """The rules of the project: Adam as in the paper, momentum, and the bare gradient."""
 
+import math
+
 import keras
 import tensorflow as tf
 
@@ -158,11 +160,14 @@ class FireIncrement(IncrementRule):
         unit = self.threshold * update.space.step / 127  # of the accumulator
         total = tf.cast(slots[1], tf.float32) - gradient * (update.rate / (size * unit))
         jump = tf.where(tf.abs(total) > 127.0, tf.sign(total), 0.0)
+        # One step for certain: where 1 / step is rounded, step * (1 / step) may fall short of 1.
+        exact = math.frexp(update.space.step)[0] == 0.5
+        whole = update.space.step * (1.0 if exact else 1.0 + 2.0**-22)
         at_end = jump * tf.cast(update.codes, tf.float32) == float(update.space.max_code)
         kept = tf.where(jump == 0.0, total, tf.where(at_end, 127.0 * jump, 0.0))
         stored = tf.floor(kept + upper_24(update.bits()) * 2.0**-24)
         stored = tf.cast(tf.clip_by_value(stored, -127, 127), tf.int8)
-        return tf.where(at_end, 0.0, jump * update.space.step), [square, stored]
+        return tf.where(at_end, 0.0, jump * whole), [square, stored]
 
     def get_config(self):
         """Arguments that rebuild this rule."""

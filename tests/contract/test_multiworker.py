@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from keras_gxnor import distribute, workers
 from keras_gxnor.errors import InvalidArgumentError
-from tests.contract.nets import cnn, compile_dst, data
+from tests.contract.nets import cnn, compile_dst, data, ids
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 LIMIT = 240  # seconds for one start of both workers
@@ -192,10 +192,11 @@ def test_stop_training_and_steps_per_epoch():
     assert int(model.optimizer._iterations.numpy()) == 6
 
 
-def test_checkpoints_in_one_process(tmp_path):
+@pytest.mark.parametrize("rule", ["momentum", keras.optimizers.Adam()], ids=ids)
+def test_checkpoints_in_one_process(tmp_path, rule):
     def train(epochs, folder):
         keras.utils.set_random_seed(0)
-        model = compile_dst(cnn())
+        model = compile_dst(cnn(), rule=rule)
         history = distribute.fit(
             model, lambda epoch: images(64, 32, drop_remainder=True).shuffle(2, seed=epoch), epochs,
             steps_per_epoch=2, checkpoints=folder, verbose=0,

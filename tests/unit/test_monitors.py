@@ -169,6 +169,23 @@ def test_kernels_that_may_stand_still_are_not(why, recwarn):
     assert not [w for w in recwarn if "weights has changed" in str(w.message)]
 
 
+def test_an_accumulator_that_is_not_full_yet_is_no_standstill(recwarn):
+    """64 steps of 0.005 cannot add up to half a step."""
+    slow = keras_gxnor.DSTOptimizer(0.005, rule="fire", seed=1)
+    history = _fit(MODELS["sequential"](), KernelMonitor(), epochs=16, optimizer=slow)
+    assert not any(history["kernel/changed"][:4])
+    assert not [w for w in recwarn if "has changed" in str(w.message)]
+
+
+@pytest.mark.filterwarnings("ignore:Gradients do not exist")
+def test_a_standstill_under_a_multi_optimizer_is_named():
+    model = _stuck()
+    model.build((None, 6))
+    pick = keras.optimizers.OptimizerMap(keras_gxnor.DSTOptimizer(0.1, seed=1))
+    with pytest.warns(UserWarning, match="has changed"):
+        _fit(model, KernelMonitor(), epochs=3, optimizer=keras.optimizers.MultiOptimizer(pick))
+
+
 @pytest.mark.parametrize("scale, words", [(0.0, "all its outputs are 0"), (1e6, "beyond the last pulse")])
 def test_dead_activations_are_named_once(scale, words, recwarn):
     model = keras.Sequential(

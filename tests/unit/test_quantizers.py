@@ -1,8 +1,11 @@
+import copy
+import pickle
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_gxnor import DiscreteActivation, DiscreteSpace, quantizers
+from keras_gxnor import DiscreteActivation, DiscreteSpace, compilation, quantizers
 from keras_gxnor.errors import InvalidArgumentError
 from keras_gxnor.quantizers import MultiStep
 
@@ -135,4 +138,33 @@ def test_small_activations_and_inference_are_left_alone():
     layer(tf.zeros((4, 600)))
     layer(tf.zeros((4, 600)), training=False)
     layer(tf.zeros((4000, 100)), training=True)
+    tf.function(lambda x: layer(x, training=True), [tf.TensorSpec([None, None, 600])])(tf.zeros((4, 3, 600)))
+    tf.function(lambda x: layer(x, training=True), [tf.TensorSpec(None)])(tf.zeros((4, 600)))
     assert "_fused" not in vars(layer.quantizer)
+
+
+def test_a_quantizer_can_be_copied_after_training():
+    layer = DiscreteActivation()
+    layer(tf.zeros((4, 600)), training=True)
+    assert "_fused" in vars(layer.quantizer)
+    assert copy.deepcopy(layer.quantizer) == layer.quantizer == pickle.loads(pickle.dumps(layer.quantizer))
+
+
+def test_whether_xla_works_is_found_out_even_while_tracing(monkeypatch):
+    """Traced, a compilation is only noted; run, it fails where there is no XLA."""
+
+    def without_xla(function, jit_compile):
+        def call(x):
+            if tf.executing_eagerly():
+                raise tf.errors.UnimplementedError(None, None, "no XLA")
+            return x
+
+        return call
+
+    real, found = tf.function, []
+    compilation.xla_works.cache_clear()
+    monkeypatch.setattr(tf, "function", without_xla)
+    real(lambda: found.append(compilation.xla_works()), autograph=False)()
+    monkeypatch.undo()
+    compilation.xla_works.cache_clear()
+    assert found == [False]
