@@ -138,7 +138,7 @@ def accuracies(suite, seeds, folder, log, say) -> dict:
     for entry, (method, net, width, epochs) in SUITES[suite].items():
         runs = []
         for seed in seeds:
-            key = f"{net} {METHODS[method]} width {width} epochs {epochs} seed {seed}"
+            key = _key(method, net, width, epochs, seed)
             if key not in done:
                 if data is None:
                     data = _data(suite, folder)
@@ -162,6 +162,13 @@ def accuracies(suite, seeds, folder, log, say) -> dict:
             "what": METHODS[method].note,
         }
     return found
+
+
+def _key(name, net, width, epochs, seed) -> str:
+    """Names a training by all that it depends on, but the version of the code."""
+    method = METHODS[name]
+    how = f"{method.kind} rule {method.rule} m {method.m} rates {method.rates[net]}"
+    return f"{net} {how} width {width} epochs {epochs} seed {seed}"
 
 
 def _read_log(log) -> dict:
