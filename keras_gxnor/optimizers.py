@@ -229,7 +229,7 @@ class DSTOptimizer(keras.optimizers.Optimizer):
         if floats:  # first: its rate may follow ours at this step
             self.optimizer.apply(*map(list, zip(*floats)))
         if self._by_keras:
-            self.rule.optimizer.iterations.assign(self.iterations)
+            self.rule_optimizer.iterations.assign(self.iterations)
         if discrete:
             super().apply(*map(list, zip(*discrete)))
         else:
@@ -254,12 +254,9 @@ class DSTOptimizer(keras.optimizers.Optimizer):
 
     @property
     def variables(self):
-        """All variables of both optimizers."""
-        return [*self._own_variables, *self.optimizer.variables]
-
-    @property
-    def _own_variables(self):
-        return [*super().variables, *(self.rule_optimizer.variables if self._by_keras else [])]
+        """All variables of this optimizer and of those inside."""
+        rule = self.rule_optimizer.variables if self._by_keras else []
+        return [*super().variables, *rule, *self.optimizer.variables]
 
     @property
     def loss_scale_factor(self):
@@ -333,6 +330,30 @@ class DSTOptimizer(keras.optimizers.Optimizer):
                     config[name], custom_objects=custom_objects
                 )
         return super().from_config(config, custom_objects)
+
+
+def inside(optimizer) -> list:
+    """The optimizer and all that it wraps (loss scaling, `MultiOptimizer`), outermost first.
+
+    Example:
+
+    >>> dst = DSTOptimizer(optimizer="sgd")
+    >>> [type(o).__name__ for o in inside(keras.optimizers.LossScaleOptimizer(dst))]
+    ['LossScaleOptimizer', 'DSTOptimizer', 'SGD']
+    """
+    found = [optimizer]
+    for name in ("inner_optimizer", "optimizer"):
+        inner = getattr(optimizer, name, None)
+        if isinstance(inner, keras.optimizers.Optimizer):
+            found += inside(inner)
+    for inner in getattr(optimizer, "optimizers", None) or ():
+        found += inside(inner)
+    return found
+
+
+def discrete_inside(optimizer) -> list:
+    """Those of `inside` that train discrete kernels."""
+    return [found for found in inside(optimizer) if isinstance(found, DSTOptimizer)]
 
 
 _REFUSED = {

@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_gxnor.errors import VerificationError
+from keras_gxnor.optimizers import discrete_inside
 
 _KEPT = 2  # checkpoints a worker: one may be killed after the others have saved the next
 
@@ -52,8 +53,7 @@ def check_equal(model):
     optimizer = getattr(model, "optimizer", None)
     variables = [*model.variables, *(optimizer.variables if optimizer else [])]
     named = [(v.path, np.asarray(v.numpy()).tobytes()) for v in variables]
-    inner = getattr(optimizer, "inner_optimizer", optimizer)
-    seeds = [getattr(o, "seed", None) for o in [inner, *(getattr(inner, "optimizers", None) or ())]]
+    seeds = [found.seed for found in discrete_inside(optimizer)] if optimizer else []
     named.append(("the seed of the optimizer", repr(seeds).encode()))
     sums = gather(model.distribute_strategy, [zlib.crc32(data) for _, data in named])
     wrong = [name for (name, _), column in zip(named, sums.T) if len(set(column)) > 1]

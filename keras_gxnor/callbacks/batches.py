@@ -1,12 +1,12 @@
 """Training data whose order is a pure function of the epoch, so that it can be resumed."""
 
 import math
-import operator
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_gxnor.callbacks.arguments import arrays, integer, to_floatx
 from keras_gxnor.errors import InvalidArgumentError
 
 
@@ -42,16 +42,9 @@ class ArrayBatches:
 
     def __init__(self, x, y, sample_weight, batch_size, seed, shuffle):
         data = keras.utils.pack_x_y_sample_weight(x, y, sample_weight)
-        self._data = keras.tree.lists_to_tuples(keras.tree.map_structure(_array, data))
-        lengths = {len(array) for array in keras.tree.flatten(self._data)}
-        if len(lengths) != 1 or 0 in lengths:
-            raise InvalidArgumentError(
-                "All arrays must have the same number of examples, at least one. Received: "
-                f"{sorted(lengths)}"
-            )
-        self.count = lengths.pop()
-        self.batch_size = _integer("batch_size", batch_size, 1)
-        self.seed = _integer("seed", seed)
+        self._data, self.count = arrays(data)
+        self.batch_size = integer("batch_size", batch_size, 1)
+        self.seed = integer("seed", seed)
         self.shuffle = bool(shuffle)
         self.steps = math.ceil(self.count / self.batch_size)
 
@@ -59,7 +52,7 @@ class ArrayBatches:
     def spec(self):
         """tf.TensorSpec structure of one batch."""
         return keras.tree.map_structure(
-            lambda a: tf.TensorSpec((None, *a.shape[1:]), _cast(a[:0]).dtype), self._data
+            lambda a: tf.TensorSpec((None, *a.shape[1:]), to_floatx(a[:0]).dtype), self._data
         )
 
     def describe(self) -> dict:
@@ -76,7 +69,7 @@ class ArrayBatches:
         order = shuffled(self.count, self.seed, epoch) if self.shuffle else np.arange(self.count)
         for batch in range(start, self.steps):
             rows = order[batch * self.batch_size : (batch + 1) * self.batch_size]
-            yield keras.tree.map_structure(lambda a, rows=rows: _cast(a[rows]), self._data)
+            yield keras.tree.map_structure(lambda a, rows=rows: to_floatx(a[rows]), self._data)
 
 
 class EpochBatches:
@@ -123,29 +116,3 @@ class EpochBatches:
                 f"Received: {int(dataset.cardinality())} in epoch {epoch}"
             )
         yield from dataset.skip(start).as_numpy_iterator()
-
-
-def _integer(name, value, least=None):
-    try:
-        number = operator.index(value)
-    except TypeError:
-        number = None
-    if number is None or isinstance(value, bool) or (least is not None and number < least):
-        wanted = "an integer" if least is None else f"an integer of at least {least}"
-        raise InvalidArgumentError(f"`{name}` must be {wanted}. Received: {name}={value!r}")
-    return number
-
-
-def _array(value):
-    array = np.asarray(value)
-    if array.ndim == 0 or array.dtype.kind == "O":
-        raise InvalidArgumentError(
-            "Training data must be arrays with the examples along the first axis (or a structure "
-            f"of them). Received: {type(value).__name__} of shape {array.shape}, {array.dtype}"
-        )
-    return array
-
-
-def _cast(array):
-    """float64 becomes Keras' float type, as it does in `Model.fit`."""
-    return array.astype(keras.config.floatx()) if array.dtype == np.float64 else array

@@ -11,7 +11,8 @@ import numpy as np
 import tensorflow as tf
 
 from keras_gxnor.callbacks import files, state
-from keras_gxnor.callbacks.batches import ArrayBatches, EpochBatches, _integer
+from keras_gxnor.callbacks.arguments import integer
+from keras_gxnor.callbacks.batches import ArrayBatches, EpochBatches
 from keras_gxnor.errors import CheckpointError, InvalidArgumentError
 
 _NAME = re.compile(r"epoch-(\d{5,})-batch-(\d{8,})\.gxnor")
@@ -85,7 +86,7 @@ class Checkpoint(keras.callbacks.Callback):
     def __init__(self, folder, save_freq="epoch"):
         super().__init__()
         self.folder = _folder(folder)
-        self.save_freq = save_freq if save_freq == "epoch" else _integer("save_freq", save_freq, 1)
+        self.save_freq = save_freq if save_freq == "epoch" else integer("save_freq", save_freq, 1)
         self.epoch = self.batch = 0
         self.history = {}
         self._source = self._steps = self._lock = self._restored = None

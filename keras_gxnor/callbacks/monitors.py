@@ -6,12 +6,11 @@ import keras
 import numpy as np
 
 from keras_gxnor import kernels
-from keras_gxnor.callbacks import state
-from keras_gxnor.callbacks.batches import _array, _cast, _integer
+from keras_gxnor.callbacks.arguments import arrays, integer, to_floatx
 from keras_gxnor.callbacks.layers import labels, walk
 from keras_gxnor.errors import InvalidArgumentError
 from keras_gxnor.increments import FireIncrement
-from keras_gxnor.optimizers import DSTOptimizer
+from keras_gxnor.optimizers import discrete_inside
 from keras_gxnor.quantizers import MultiStep
 
 _EXPECTED_MOVES = 100  # a kernel that should have moved so often, and did not, is stuck
@@ -81,7 +80,7 @@ class KernelMonitor(_Monitor):
 
     def __init__(self, sample_every=100, overall=True, per_layer=False):
         super().__init__("kernel", overall, per_layer)
-        self.sample_every = _integer("sample_every", sample_every, 1)
+        self.sample_every = integer("sample_every", sample_every, 1)
 
     def on_epoch_begin(self, epoch, logs=None):
         """Remembers the states at the start."""
@@ -131,7 +130,7 @@ class KernelMonitor(_Monitor):
             self._log(logs, measured)
 
     def _check_rate(self, name, variable, size):
-        found = [o for o in state.optimizers(self.model.optimizer) if isinstance(o, DSTOptimizer)]
+        found = discrete_inside(self.model.optimizer)
         rate = min((float(o.learning_rate) for o in found), default=0.0)
         whole = rate / variable.space.step * self._steps  # steps, if all gradients agreed
         needed = [o.rule.threshold for o in found if isinstance(o.rule, FireIncrement)]
@@ -207,7 +206,7 @@ class ActivationMonitor(_Monitor):
 
     def __init__(self, x, overall=True, per_layer=False):
         super().__init__("activation", overall, per_layer)
-        self.x = keras.tree.map_structure(lambda a: _cast(_array(a)), x)
+        self.x = keras.tree.map_structure(to_floatx, arrays(x)[0])
 
     def on_epoch_end(self, epoch, logs=None):
         """Runs the sample, writes the logs, and warns of dead layers."""

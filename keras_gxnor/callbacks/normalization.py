@@ -4,7 +4,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_gxnor.callbacks.batches import _array, _cast, _integer, shuffled
+from keras_gxnor.callbacks.arguments import arrays, integer, to_floatx
+from keras_gxnor.callbacks.batches import shuffled
 from keras_gxnor.callbacks.layers import walk
 from keras_gxnor.errors import InvalidArgumentError
 
@@ -42,15 +43,9 @@ def reestimate_batch_normalization(model, x, batch_size=256):
     >>> model.layers[0].moving_mean.numpy(), model.layers[0].moving_variance.numpy()
     (array([2., 2.], dtype=float32), array([1., 4.], dtype=float32))
     """
-    data = keras.tree.lists_to_tuples(keras.tree.map_structure(_array, x))
-    lengths = {len(array) for array in keras.tree.flatten(data)}
-    if len(lengths) != 1 or 0 in lengths:
-        raise InvalidArgumentError(
-            f"All inputs must have the same number of examples, at least one. Received: {sorted(lengths)}"
-        )
+    data, count = arrays(x)
     layers = _layers(model)
-    count = lengths.pop()
-    parts = -(-count // _integer("batch_size", batch_size, 1))
+    parts = -(-count // integer("batch_size", batch_size, 1))
     states = [(v, v.numpy()) for v in [*model.variables, *model.metrics_variables]]
     momenta = [layer.momentum for layer in layers]
     try:
@@ -98,7 +93,7 @@ def _moments(model, layers, data, batches):
         for layer in layers:  # 0 * NaN would keep an old NaN alive
             layer.moving_mean.assign(np.zeros(layer.moving_mean.shape))
             layer.moving_variance.assign(np.zeros(layer.moving_variance.shape))
-        forward(keras.tree.map_structure(lambda a, rows=rows: tf.constant(_cast(a[rows])), data))
+        forward(keras.tree.map_structure(lambda a, rows=rows: tf.constant(to_floatx(a[rows])), data))
         for layer, pair in zip(layers, sums):
             mean = layer.moving_mean.numpy().astype(np.float64)
             variance = layer.moving_variance.numpy().astype(np.float64)

@@ -8,7 +8,7 @@ import tensorflow as tf
 from keras_gxnor import spaces
 from keras_gxnor.errors import CheckpointError
 from keras_gxnor.kernels import DiscreteVariable
-from keras_gxnor.optimizers import DSTOptimizer
+from keras_gxnor.optimizers import discrete_inside, inside
 
 _SHOWN = 5  # differences in an error message
 
@@ -35,25 +35,13 @@ def variables(model, metrics: bool) -> dict:
 def describe(model, groups) -> dict:
     """A JSON-able description of the state, without its values."""
     return {
-        "optimizers": [type(optimizer).__name__ for optimizer in optimizers(model.optimizer)],
-        "seeds": [o.seed for o in optimizers(model.optimizer) if isinstance(o, DSTOptimizer)],
+        "optimizers": [type(optimizer).__name__ for optimizer in inside(model.optimizer)],
+        "seeds": [optimizer.seed for optimizer in discrete_inside(model.optimizer)],
         "variables": {
             name: [[_unnumbered(v.path), v.dtype, list(v.shape), _space(v)] for v in group]
             for name, group in groups.items()
         },
     }
-
-
-def optimizers(optimizer):
-    """The optimizer and all it wraps, outermost first."""
-    found = [optimizer]
-    for name in ("inner_optimizer", "optimizer"):
-        inner = getattr(optimizer, name, None)
-        if isinstance(inner, keras.optimizers.Optimizer):
-            found += optimizers(inner)
-    for inner in getattr(optimizer, "optimizers", None) or ():
-        found += optimizers(inner)
-    return found
 
 
 def _space(variable):
@@ -135,7 +123,7 @@ def _exchange_seeds(model, seeds):
 
     A seed is state: without one given, every process draws another.
     """
-    found = [o for o in optimizers(model.optimizer) if isinstance(o, DSTOptimizer)]
+    found = discrete_inside(model.optimizer)
     old = [optimizer.seed for optimizer in found]
     for optimizer, seed in zip(found, seeds):
         if not optimizer.built:

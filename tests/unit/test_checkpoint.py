@@ -109,7 +109,8 @@ def test_resumes_exactly_with_every_optimizer(kind, tmp_path):
 
 @pytest.mark.parametrize("steps", [2, 5])
 def test_resumes_exactly_with_steps_per_execution(steps, tmp_path):
-    _resumes(tmp_path, stops=(2, 3), steps_per_execution=steps)
+    checkpoint = _resumes(tmp_path, stops=(2, 3), steps_per_execution=steps)
+    assert len(checkpoint.history["loss"]) == EPOCHS
 
 
 def test_resumes_exactly_with_validation(tmp_path):
@@ -123,7 +124,8 @@ def test_resumes_exactly_with_a_dataset_of_ones_own(tmp_path):
         data = tf.data.Dataset.from_tensor_slices((X, Y))
         return data.shuffle(46, seed=epoch, reshuffle_each_iteration=False).batch(BATCH)
 
-    _resumes(tmp_path, data=lambda checkpoint: checkpoint.dataset(epoch_data))
+    checkpoint = _resumes(tmp_path, data=lambda checkpoint: checkpoint.dataset(epoch_data))
+    assert len(checkpoint.history["loss"]) == EPOCHS
 
 
 def test_learning_rates_set_by_callbacks_are_kept(tmp_path):

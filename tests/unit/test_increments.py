@@ -158,7 +158,11 @@ def test_increments_of_keras_rules_die_out_without_gradients():
 def test_a_rule_object_may_serve_two_optimizers():
     rule, (x, y) = increments.KerasIncrement(keras.optimizers.Lion()), data(32)
     for _ in range(2):
-        compile_dst(cnn(), rule=rule).fit(x, y, verbose=0)
+        model = cnn()
+        before = [k.numpy() for k in kernels(model)]
+        compile_dst(model, rule=rule).fit(x, y, verbose=0)
+        assert all((old != k.numpy()).any() for old, k in zip(before, kernels(model)))
+        assert model.optimizer.rule is not rule and not rule.optimizer.built
 
 
 def test_custom_rules_come_back_from_a_config():
