@@ -1,19 +1,19 @@
 """The ways to train a net that the benchmarks compare, and one training run of each."""
 
 import dataclasses
+import math
 import pathlib
 import sys
 import time
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import networks
 
 import keras_gxnor
-
-LATENT_KINDS = ("float", "float_ternary", "latent")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,8 +24,8 @@ class Method:
         kind: Kind of weights, see `networks.layers`.
         rule: Increment rule of the discrete kernels; None for Adam on float weights.
         rates: {net: (rate of the kernels, rate of all other variables)} at the start of the
-            cosine; for float kinds one Adam has the first for everything. Chosen on the
-            validation split, see docs/results.md.
+            cosine; a single one is that of everything. Chosen on the validation split, see
+            docs/results.md. A net that is not in it is only timed, at the rates of "mnist".
         m: Nonlinear factor of the transition.
         note: One line for people.
     """
@@ -70,13 +70,42 @@ METHODS = {
 
 def optimizer(method: Method, net: str, steps: int, seed: int = 0):
     """The Keras optimizer of a method, its rates falling to 0 over `steps` by a cosine."""
-    schedules = [keras.optimizers.schedules.CosineDecay(r, steps) for r in method.rates[net]]
-    if method.rule is None:
-        return keras.optimizers.Adam(schedules[0])
-    others = keras.optimizers.Adam(schedules[1])
-    return keras_gxnor.DSTOptimizer(
-        schedules[0], rule=method.rule, m=method.m, optimizer=others, seed=seed
-    )
+    rates = method.rates.get(net, method.rates["mnist"])
+    schedules = [keras.optimizers.schedules.CosineDecay(r, steps) for r in rates]
+    if method.rule is not None:
+        others = keras.optimizers.Adam(schedules[1])
+        return keras_gxnor.DSTOptimizer(
+            schedules[0], rule=method.rule, m=method.m, optimizer=others, seed=seed
+        )
+    adams = [keras.optimizers.Adam(schedule) for schedule in schedules]
+    if len(adams) == 1:
+        return adams[0]
+    return keras.optimizers.MultiOptimizer(lambda v: adams[0 if v.name == "kernel" else 1])
+
+
+def compiled(method: Method, net: str):
+    """A model of the net with its optimizer and all slots, for counting and timing."""
+    model = getattr(networks, net)(method.kind)
+    model.compile(optimizer(method, net, 1_000_000), "squared_hinge")
+    model.optimizer.build(model.trainable_variables)
+    return model
+
+
+def step(model, batch: int):
+    """One training step as `fit` runs it, on a fixed batch, as a function without arguments."""
+    x = tf.random.stateless_uniform((batch, *model.input_shape[1:]), (1, 2), -1.0, 1.0)
+    y = 2.0 * tf.one_hot(tf.range(batch) % 10, 10) - 1.0
+    model.make_train_function()
+    batches = iter(tf.data.Dataset.from_tensors((x, y)).repeat())
+    return lambda: model.train_function(batches)
+
+
+def bytes_per_weight(model) -> float:
+    """Bytes of the kernels and their optimizer slots, as they are stored, a kernel weight."""
+    rows = keras_gxnor.training_memory(model).rows
+    kernels = {v.path: math.prod(v.shape) for v in model.trainable_variables if v.name == "kernel"}
+    stored = sum(row.persistent for row in rows if {row.path, row.serves} & set(kernels))
+    return stored / sum(kernels.values())
 
 
 def train(name: str, net: str, data, width: float, epochs: int, seed: int, batch_size=128) -> dict:

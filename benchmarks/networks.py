@@ -1,7 +1,6 @@
 """The nets of the benchmarks, each in any kind of weight, and their data."""
 
 import functools
-import os
 import pathlib
 import sys
 
@@ -20,7 +19,8 @@ def layers(kind):
 
     Args:
         kind: `"float"` (float32 weights and ReLU), `"float_ternary"` (float32 weights, ternary
-            activations), `"latent"` (straight-through) or a `kernel_space` of keras_gxnor.
+            activations), `"latent"` (straight-through), a `kernel_space` of keras_gxnor, or
+            `"packed"` (ternary, four weights a byte).
     """
     bare = functools.partial
     if kind in ("float", "float_ternary"):
@@ -30,8 +30,11 @@ def layers(kind):
     activation = keras_gxnor.DiscreteActivation
     if kind == "latent":
         return bare(LatentConv2D, use_bias=False), bare(LatentDense, use_bias=False), activation
-    conv = bare(keras_gxnor.GXNORConv2D, use_bias=False, kernel_space=kind)
-    return conv, bare(keras_gxnor.GXNORDense, use_bias=False, kernel_space=kind), activation
+    space = {"kernel_space": kind}
+    if kind == "packed":
+        space = {"kernel_space": "ternary", "kernel_storage": "packed"}
+    conv = bare(keras_gxnor.GXNORConv2D, use_bias=False, **space)
+    return conv, bare(keras_gxnor.GXNORDense, use_bias=False, **space), activation
 
 
 def _norm():
@@ -118,8 +121,3 @@ def _decode(stream, offsets):
 
 def _scaled(q):
     return (q.astype(np.float32) - 128) / 128
-
-
-def folder():
-    """The data folder in GXNOR_DATA, or None."""
-    return os.environ.get("GXNOR_DATA")

@@ -11,64 +11,31 @@ after all the steps, byte for byte.
 
 import json
 import pathlib
-import random
-import statistics
 import sys
-import time
 
 import click
 import keras
-import numpy as np
 import tensorflow as tf
 from rich.console import Console
 from rich.table import Table
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-import networks
-from methods import METHODS, Method, optimizer
-from training import _belongs, _step
+from methods import METHODS, Method, bytes_per_weight, compiled, step
+from timing import milliseconds, paired_times, ratio
 
 BASE = "float_adam"
 RULES = ("none", "momentum")
 NAMES = (BASE, *(f"{storage}_{rule}" for rule in RULES for storage in ("int8", "packed")))
-WARM_UP = 3  # rounds that compile
+KINDS = {"int8": "ternary", "packed": "packed"}  # of `networks.layers`
 
 
 def build(name: str, net: str):
-    """A compiled model of the net, by a method in NAMES."""
+    """A compiled model of the net, by a method in NAMES; all begin with the same codes."""
     keras.utils.set_random_seed(0)
     if name == BASE:
-        model, method = getattr(networks, net)("float"), METHODS[BASE]
-        method = Method("float", None, {net: method.rates["mnist"]})
-    else:
-        storage, rule = name.split("_")
-        model = _stored(getattr(networks, net)("ternary"), storage)
-        method = Method("ternary", rule, {net: (0.1, 1e-2)})
-    model.compile(optimizer(method, net, 1_000_000), "squared_hinge")
-    model.optimizer.build(model.trainable_variables)
-    return model
-
-
-def _stored(model, storage):
-    """A copy of the model whose kernels are stored so."""
-
-    def layer(old):
-        config = old.get_config()
-        if "kernel_storage" in config:
-            config["kernel_storage"] = storage
-        return type(old).from_config(config)
-
-    copy = keras.models.clone_model(model, clone_function=layer)
-    copy.set_weights(model.get_weights())
-    return copy
-
-
-def state_bytes(model) -> float:
-    """Bytes a kernel weight of the kernels and their slots, as they are stored."""
-    kernels = [v for v in model.trainable_variables if v.name == "kernel"]
-    slots = [v for v in model.optimizer.variables if _belongs(v, kernels)]
-    stored = sum(v.value.numpy().nbytes for v in [*kernels, *slots])
-    return stored / sum(int(np.prod(v.shape)) for v in kernels)
+        return compiled(METHODS[BASE], net)
+    storage, rule = name.split("_")
+    return compiled(Method(KINDS[storage], rule, {"mnist": (0.1, 1e-2)}), net)
 
 
 def measure(net: str, batch: int, rounds: int) -> dict:
@@ -79,15 +46,8 @@ def measure(net: str, batch: int, rounds: int) -> dict:
         {method: ratio}, to_int8: {rule: ratio of packed to int8}}.
     """
     models = {name: build(name, net) for name in NAMES}
-    state = {name: state_bytes(model) for name, model in models.items()}
-    steps = {name: _step(model, batch) for name, model in models.items()}
-    times = {name: [] for name in NAMES}
-    for turn in range(rounds + WARM_UP):
-        for name in random.sample(NAMES, len(NAMES)):
-            start = time.perf_counter()
-            steps[name]()
-            if turn >= WARM_UP:
-                times[name].append(time.perf_counter() - start)
+    state = {name: bytes_per_weight(model) for name, model in models.items()}
+    times = paired_times({name: step(model, batch) for name, model in models.items()}, rounds)
     for rule in RULES:
         _check_equal(models[f"int8_{rule}"], models[f"packed_{rule}"])
     keras.backend.clear_session()
@@ -95,14 +55,10 @@ def measure(net: str, batch: int, rounds: int) -> dict:
         "net": net,
         "batch": batch,
         "state": state,
-        "ms": {name: 1e3 * statistics.median(t) for name, t in times.items()},
-        "to_float": {name: _ratio(times[name], times[BASE]) for name in NAMES},
-        "to_int8": {rule: _ratio(times[f"packed_{rule}"], times[f"int8_{rule}"]) for rule in RULES},
+        "ms": milliseconds(times),
+        "to_float": {name: ratio(times[name], times[BASE]) for name in NAMES},
+        "to_int8": {rule: ratio(times[f"packed_{rule}"], times[f"int8_{rule}"]) for rule in RULES},
     }
-
-
-def _ratio(times, base):
-    return statistics.median(a / b for a, b in zip(times, base))
 
 
 def _check_equal(plain, packed):

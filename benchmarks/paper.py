@@ -39,6 +39,7 @@ import keras_gxnor
 from keras_gxnor.layers.base import DiscreteKernel
 
 BATCH = 128  # images a step
+SAMPLE_EVERY = 8  # steps between two measurements of the transition rate
 RATES = {"momentum": 0.1, "adam": 0.01}  # where each rule does well; the end of a cosine is 0
 FLOAT_RATE = 0.01  # Adam of the batch normalizations, whatever the rate of the kernels
 
@@ -126,29 +127,6 @@ def build(point, budget):
     return keras.Sequential([*stack, dense(10), norm()])
 
 
-class TransitionRate(keras.callbacks.Callback):
-    """Share of all kernel weights that an update changes, seen at every `every`-th update."""
-
-    def __init__(self, every=8):
-        super().__init__()
-        self.every, self.shares = every, []
-
-    def _codes(self):
-        layers = [layer for layer in self.model.layers if isinstance(layer, DiscreteKernel)]
-        return np.concatenate([layer.kernel.numpy().ravel() for layer in layers])
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self.shares.append([])
-
-    def on_train_batch_begin(self, batch, logs=None):
-        if batch % self.every == 0:
-            self.before = self._codes()
-
-    def on_train_batch_end(self, batch, logs=None):
-        if batch % self.every == 0:
-            self.shares[-1].append(float((self._codes() != self.before).mean()))
-
-
 def count_products(layer, x):
     """Counts the products of one discrete layer on a batch `x` (float32, as the layer sees it).
 
@@ -228,14 +206,12 @@ def train(point, budget, seed):
     cosine = keras.optimizers.schedules.CosineDecay
     floats = keras.optimizers.Adam(cosine(FLOAT_RATE, steps))
     optimizer = keras_gxnor.DSTOptimizer(cosine(point.rate, steps), budget.rule, point.m, floats, seed)
-    model, moved = build(point, budget), TransitionRate()
+    model, moved = build(point, budget), keras_gxnor.callbacks.KernelMonitor(SAMPLE_EVERY)
     model.compile(optimizer, "squared_hinge")
     targets = 2.0 * keras.utils.to_categorical(labels, 10) - 1.0
-    model.fit(x, targets, batch_size=BATCH, epochs=budget.epochs, verbose=0, callbacks=[moved])
-    rates = {
-        "transition_rate": float(np.mean(np.concatenate(moved.shares))),
-        "transition_rate_epochs": [float(np.mean(shares)) for shares in moved.shares],
-    }
+    fitted = model.fit(x, targets, batch_size=BATCH, epochs=budget.epochs, verbose=0, callbacks=[moved])
+    rates = fitted.history["kernel/transition_rate"]
+    rates = {"transition_rate": float(np.mean(rates)), "transition_rate_epochs": rates}
     seen = {**rates, **observe(model, *test)}
     return {**dataclasses.asdict(point), "seed": seed, **seen, "seconds": time.perf_counter() - start}
 

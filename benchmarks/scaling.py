@@ -31,19 +31,13 @@ LATENCY = 50e-6  # seconds a message between two machines: assumed
 EFFICIENCY = 0.8  # of every worker, for the batch that pays
 
 
-def networks():
+def build():
     """{name: a net compiled with DSTOptimizer}; call it within the scope."""
-    import keras
-    import mnist
-    from common import block
+    import networks
 
     import keras_gxnor
 
-    dense = [*block(keras_gxnor.GXNORDense(512, use_bias=False))]
-    more = [*block(keras_gxnor.GXNORDense(512, use_bias=False))]
-    last = [keras_gxnor.GXNORDense(10, use_bias=False), keras.layers.BatchNormalization()]
-    layers = [keras.Input((28, 28, 1)), keras.layers.Flatten(), *dense, *more, *last]
-    nets = {"cnn": mnist.build(0.5), "mlp": keras.Sequential(layers)}
+    nets = {"cnn": networks.mnist("ternary", 0.5), "mlp": networks.mlp("ternary")}
     for net in nets.values():
         net.compile(keras_gxnor.DSTOptimizer(0.01, seed=1), "squared_hinge")
     return nets
@@ -82,7 +76,7 @@ def time_steps(steps, warmup, out):
     from keras_gxnor import distribute
 
     with distribute.scope(strategy):
-        nets = networks()
+        nets = build()
     replicas, report = strategy.num_replicas_in_sync, {}
     steps_of = {name: distribute.train_step(net) for name, net in nets.items()}
     for case, (name, images) in CASES.items():

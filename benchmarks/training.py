@@ -3,7 +3,7 @@
     python benchmarks/training.py [--quick] [--json] [--suite mnist|cifar] [--data FOLDER]
 
 State is counted on the variables. Step times are taken in rounds, one step of every method
-a round, so that a noisy machine hits all alike; a ratio is the median over the rounds of
+a round in a random order, so that a noisy machine hits all alike; a ratio is the median over the rounds of
 (time / time of float32 Adam). Accuracy is that of the last epoch on the test set. `--log
 FILE` keeps each finished training, and a later call with the same log goes on from there.
 """
@@ -12,20 +12,19 @@ import json
 import pathlib
 import statistics
 import sys
-import time
 
 import click
 import keras
-import numpy as np
 import tensorflow as tf
 from rich.console import Console
 from rich.table import Table
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import networks
-from methods import METHODS, Method, optimizer, train
+from methods import METHODS, Method, bytes_per_weight, compiled, optimizer, step, train
+from timing import milliseconds, paired_times, ratio
 
-TIMED = ("float_adam", "ternary_adam", "ternary_momentum_int8", "ternary_fire", "graded")
+TIMED = ("float_adam", "latent", "ternary_adam", "ternary_momentum_int8", "ternary_fire", "graded")
 # suite: {entry: (method, net, width, epochs)}
 SUITES = {
     "mnist": {
@@ -41,39 +40,8 @@ SUITES = {
 
 
 def state_bytes_per_weight() -> dict:
-    """Bytes a kernel weight of all variables of a kernel and its slots, by method."""
-    found = {}
-    for name in TIMED:
-        model = _compiled(METHODS[name], "mnist")
-        model.optimizer.build(model.trainable_variables)
-        kernels = [v for v in model.trainable_variables if v.name == "kernel"]
-        weights = sum(int(np.prod(v.shape)) for v in kernels)
-        slots = [v for v in model.optimizer.variables if _belongs(v, kernels)]
-        found[name] = sum(v.numpy().nbytes for v in [*kernels, *slots]) / weights
-    return found
-
-
-def _belongs(slot, kernels):
-    """Whether an optimizer variable is a slot of a kernel (Keras names it after its variable)."""
-    return any(kernel.path.replace("/", "_") in slot.path for kernel in kernels)
-
-
-def _compiled(method: Method, net: str):
-    model = getattr(networks, net)(method.kind)
-    rates = {net: method.rates.get(net, method.rates["mnist"])}
-    model.compile(
-        optimizer(Method(method.kind, method.rule, rates, method.m), net, 1_000_000), "squared_hinge"
-    )
-    return model
-
-
-def _step(model, batch):
-    """One training step as `fit` runs it, on a fixed batch."""
-    x = tf.random.stateless_uniform((batch, *model.input_shape[1:]), (1, 2), -1.0, 1.0)
-    y = 2.0 * tf.one_hot(tf.range(batch) % 10, 10) - 1.0
-    model.make_train_function()
-    batches = iter(tf.data.Dataset.from_tensors((x, y)).repeat())
-    return lambda: model.train_function(batches)
+    """Bytes a kernel weight of the kernels and their slots, by method."""
+    return {name: bytes_per_weight(compiled(METHODS[name], "mnist")) for name in TIMED}
 
 
 def step_times(rounds: int, nets=("mnist", "mlp"), sizes=(128, 512)) -> list[dict]:
@@ -81,54 +49,32 @@ def step_times(rounds: int, nets=("mnist", "mlp"), sizes=(128, 512)) -> list[dic
     found = []
     for net in nets:
         for batch in sizes:
-            steps = {name: _step(_compiled(METHODS[name], net), batch) for name in TIMED}
-            times = {name: [] for name in TIMED}
-            for turn in range(rounds + 3):
-                for name, step in steps.items():
-                    start = time.perf_counter()
-                    step()
-                    if turn >= 3:  # the first compile and warm up
-                        times[name].append(time.perf_counter() - start)
-            base = times["float_adam"]
-            found.append({
-                "net": net,
-                "batch": batch,
-                "ms": {n: 1e3 * statistics.median(t) for n, t in times.items()},
-                "ratio": {
-                    n: statistics.median(a / b for a, b in zip(t, base)) for n, t in times.items()
-                },
-            })
+            steps = {name: step(compiled(METHODS[name], net), batch) for name in TIMED}
+            times = paired_times(steps, rounds)
+            ratios = {name: ratio(t, times["float_adam"]) for name, t in times.items()}
+            found.append({"net": net, "batch": batch, "ms": milliseconds(times), "ratio": ratios})
             keras.backend.clear_session()
     return found
 
 
 def update_times(rounds: int) -> dict:
     """ms of the update alone of the MNIST net's kernels, with and without XLA, by method."""
-    found = {}
-    for name in TIMED:
-        for jit in (False, True):
-            model = _compiled(METHODS[name], "mnist")
-            kernels = [v for v in model.trainable_variables if v.name == "kernel"]
-            gradients = [tf.random.stateless_normal(v.shape, (1, 2)) for v in kernels]
-            model.optimizer.jit_compile = jit
-            run = _update(model.optimizer, gradients, kernels, jit and name == "float_adam")
-            found[f"{name}{'_xla' if jit else ''}"] = 1e3 * _median_time(run, rounds)
-    return found
+    runs = {
+        f"{name}{'_xla' if jit else ''}": _update(METHODS[name], jit)
+        for name in TIMED
+        for jit in (False, True)
+    }
+    return milliseconds(paired_times(runs, rounds))
 
 
-def _update(opt, gradients, kernels, jit):
-    opt.build(kernels)
-    return tf.function(lambda: opt.apply(gradients, kernels), jit_compile=jit)
-
-
-def _median_time(run, rounds):
-    times = []
-    for turn in range(rounds + 3):
-        start = time.perf_counter()
-        run()
-        if turn >= 3:
-            times.append(time.perf_counter() - start)
-    return statistics.median(times)
+def _update(method: Method, jit: bool):
+    model = compiled(method, "mnist")
+    kernels = [v for v in model.trainable_variables if v.name == "kernel"]
+    gradients = [tf.random.stateless_normal(v.shape, (1, 2)) for v in kernels]
+    own = optimizer(method, "mnist", 1_000_000)
+    own.jit_compile = jit  # a DSTOptimizer compiles its kernels itself
+    own.build(kernels)
+    return tf.function(lambda: own.apply(gradients, kernels), jit_compile=jit and method.rule is None)
 
 
 def accuracies(suite, seeds, folder, log, say) -> dict:
@@ -216,7 +162,7 @@ def show(report, console):
 
 @click.command()
 @click.option("--suite", type=click.Choice(["mnist", "cifar"]), default="mnist", show_default=True)
-@click.option("--data", "folder", default=networks.folder(), help="Folder of mnist.npz, cifar10_jpeg.npz.")
+@click.option("--data", "folder", envvar="GXNOR_DATA", help="Folder of mnist.npz, cifar10_jpeg.npz.")
 @click.option("--seeds", default=3, show_default=True, type=click.IntRange(1))
 @click.option("--log", default=None, help="File of finished trainings, to go on from.")
 @click.option("--quick", is_flag=True, help="Bundled digits, one epoch, few rounds: does it run?")
