@@ -115,4 +115,10 @@ class EpochBatches:
                 f"Every epoch must have the same number of batches, {self.steps} in epoch 0. "
                 f"Received: {int(dataset.cardinality())} in epoch {epoch}"
             )
-        yield from dataset.skip(start).as_numpy_iterator()
+        # One batch ahead: an iterator that was emptied but has not met its end waits for the
+        # autotuning thread of tf.data when it is deleted, up to a minute.
+        batches = dataset.skip(start).as_numpy_iterator()
+        following = next(batches, None)
+        while following is not None:
+            batch, following = following, next(batches, None)
+            yield batch

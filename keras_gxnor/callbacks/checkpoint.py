@@ -155,8 +155,13 @@ class Checkpoint(keras.callbacks.Callback):
                 yield batch
 
         self._source = source
-        # Of unknown length, since a resumed epoch is shorter; this callback ends the epochs.
-        return tf.data.Dataset.from_generator(generate, output_signature=source.spec).prefetch(2)
+        # Of unknown length, since a resumed epoch is shorter; this callback ends the epochs. So
+        # fit never meets the end of the data, and deletes its iterator before: with autotuning
+        # that would wait for a thread that sleeps, up to a minute. There is nothing to tune.
+        options = tf.data.Options()
+        options.autotune.enabled = False
+        dataset = tf.data.Dataset.from_generator(generate, output_signature=source.spec)
+        return dataset.prefetch(2).with_options(options)
 
     def restore(self, model) -> int:
         """Sets `model` and its optimizer to the last checkpoint, if there is one.

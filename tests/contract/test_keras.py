@@ -108,10 +108,14 @@ np.savez(sys.argv[4], *model.get_weights())
 
 
 @pytest.mark.parametrize(
-    "space, tag, size",
-    [("ternary", "kernel.base3", 29), ("z3", "kernel.int8", 144), ("graded", "kernel.graded", 144)],
+    "space, tag, size, rule",
+    [
+        ("ternary", "kernel.base3", 29, "momentum"),
+        ("ternary", "kernel.base3", 29, "adam"),
+        ("z3", "kernel.int8", 144, "momentum"),
+        ("graded", "kernel.graded", 144, "none"),
+    ],
 )
-@pytest.mark.parametrize("rule", ["momentum", "adam"])
 def test_saved_model_in_a_fresh_process(tmp_path, space, tag, size, rule):
     model = cnn(space, "ternary" if space == "graded" else space)
     x, y = data(64)

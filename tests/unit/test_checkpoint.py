@@ -432,3 +432,20 @@ def test_datasets_must_have_a_length(tmp_path):
     source = batches.EpochBatches(lambda epoch: tf.data.Dataset.range(3 + epoch))
     with pytest.raises(InvalidArgumentError, match=r"3 in epoch 0.*4 in epoch 1"):
         list(source.iterate(1, 0))
+
+
+def test_iterators_of_an_epoch_do_not_wait_for_autotuning(tmp_path, monkeypatch):
+    """fit deletes them before their end; an autotuned one would then sleep up to a minute."""
+    checkpoint = Checkpoint(tmp_path)
+    assert checkpoint.batches(X, Y).options().autotune.enabled is False
+    assert checkpoint.dataset(lambda epoch: tf.data.Dataset.range(3)).options().autotune.enabled is False
+    ended = []
+
+    def numbers(dataset):
+        yield from range(3)
+        ended.append(True)
+
+    monkeypatch.setattr(tf.data.Dataset, "as_numpy_iterator", numbers)
+    seen = batches.EpochBatches(lambda epoch: tf.data.Dataset.range(3)).iterate(0, 0)
+    assert [next(seen) for _ in range(3)] == [0, 1, 2]
+    assert ended  # although nobody has asked for a fourth

@@ -12,19 +12,42 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def _blocks(language):
-    return re.findall(rf"```{language}\n(.*?)```", README, re.S)
+TRAINING = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
+PRELUDE = """
+import keras, numpy as np, tensorflow as tf
+import keras_gxnor
+
+strategy = tf.distribute.MultiWorkerMirroredStrategy()  # must come first in a process
+
+def build():
+    layers = [keras_gxnor.GXNORDense(3, use_bias=False), keras.layers.BatchNormalization(),
+              keras_gxnor.DiscreteActivation(), keras_gxnor.GXNORDense(2)]
+    return keras.Sequential([keras.Input((4,)), *layers])
+
+x, y = np.random.default_rng(0).normal(size=(256, 4)).astype("float32"), np.ones((256, 2), "float32")
+model = build()
+model.compile(keras_gxnor.DSTOptimizer(0.1, seed=0), "squared_hinge")
+"""
+
+
+def _blocks(language, text=README):
+    return re.findall(rf"```{language}\n(.*?)```", text, re.S)
+
+
+def _run(code, folder):
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, timeout=300,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"},
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
 
 
 def test_the_readme_s_python_and_c(tmp_path):
     (code,) = _blocks("python")
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=300,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"},
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert "equal to Keras in every logit" in done.stdout
-    assert done.stdout.count("357              0               0") == 7, done.stdout
+    printed = _run(code, tmp_path)
+    assert "equal to Keras in every logit" in printed
+    assert printed.count("357              0               0") == 7, printed
     (source,) = _blocks("c")
     (tmp_path / "main.c").write_text(source + "\nint main(void) { return digits_selftest(scratch); }\n")
     subprocess.run(
@@ -32,6 +55,20 @@ def test_the_readme_s_python_and_c(tmp_path):
         cwd=tmp_path, check=True,
     )
     subprocess.run([tmp_path / "main"], check=True)
+
+
+def test_the_code_of_the_training_guide(tmp_path):
+    """Every block, one after the other, on a small model; what they leave behind is looked at."""
+    blocks = _blocks("python", TRAINING)
+    assert len(blocks) == 3
+    check = """
+model.fit(x, y, verbose=0, callbacks=callbacks)
+print(sorted(model.history.history))
+"""
+    printed = _run(PRELUDE + "\n".join([*blocks[:2], check, *blocks[2:]]), tmp_path)
+    assert "activation/density" in printed and "kernel/transition_rate" in printed
+    assert len(list((tmp_path / "runs" / "mnist").glob("*.gxnor"))) == 2
+    assert (tmp_path / "runs" / "cluster" / "worker-0" / "ckpt-10.index").exists()
 
 
 def test_the_readme_names_what_exists():
