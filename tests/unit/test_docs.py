@@ -1,5 +1,6 @@
 """The README's code runs, and says what it says."""
 
+import json
 import os
 import pathlib
 import re
@@ -76,3 +77,15 @@ def test_the_readme_names_what_exists():
         assert (ROOT / path).exists(), path
     for name in re.findall(r"python (examples/\w+\.py)", README):
         assert (ROOT / name).exists(), name
+
+
+def test_the_results_are_those_of_the_log():
+    """Each training in the log stands in docs/results.md as mean and range over its seeds."""
+    text = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+    groups = {}
+    for line in (ROOT / "docs" / "results" / "trainings.jsonl").read_text().splitlines():
+        run = json.loads(line)
+        groups.setdefault(run["key"].rpartition(" seed ")[0], []).append(run["last"])
+    assert len(groups) >= 9
+    for key, last in groups.items():
+        assert f"{sum(last) / len(last):.2f} ({min(last):.2f}-{max(last):.2f})" in text.replace("*", ""), key
