@@ -89,7 +89,9 @@ def mnist_data(folder):
 def cifar_data(folder):
     """((x, y), (x_test, y_test)) of cifar10_jpeg.npz, or of keras.datasets.cifar10.
 
-    The two differ (JPEG is lossy): compare numbers only within one of them.
+    The two differ (JPEG is lossy): compare numbers only within one of them. The file holds,
+    for train and test, `train_jpeg` (all JPEG files end to end, uint8), `train_offsets`
+    (image i is bytes offsets[i] to offsets[i + 1]) and `train_label`.
     """
     if not folder:
         train, test = keras.datasets.cifar10.load_data()

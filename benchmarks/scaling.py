@@ -1,6 +1,6 @@
 """What a second worker brings: images a second, bytes sent, and a computed look at larger clusters.
 
-    python benchmarks/scaling.py [--quick] [--json scaling.json]
+    python benchmarks/scaling.py [--quick] [--json]
 
 Measured: 1 and 2 workers on this machine, each on one core and with one thread for the
 arithmetic, the same batch for each worker (so 2 workers take twice the images a step). Rounds
@@ -214,23 +214,24 @@ def show(summary, rows, rounds):
 @click.option("--rounds", default=5, type=click.IntRange(1), show_default=True)
 @click.option("--steps", default=60, type=click.IntRange(1), show_default=True)
 @click.option("--warmup", default=10, type=click.IntRange(1), show_default=True)
-@click.option("--json", "path", default=None, help="Where to write the numbers.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
 @click.option("--work", default=None, hidden=True)
-def main(quick, rounds, steps, warmup, path, work):
+def main(quick, rounds, steps, warmup, as_json, work):
     if work:
         time_steps(steps, warmup, work)
         return
     if quick:
         rounds, steps, warmup = 1, 15, 5
     if hasattr(os, "getloadavg") and os.getloadavg()[0] > 0.5:
-        click.echo(f"this machine is busy (load {os.getloadavg()[0]:.1f}): do not trust ms and gain")
+        busy = f"this machine is busy (load {os.getloadavg()[0]:.1f}): do not trust ms and gain"
+        click.echo(busy, err=True)
     pairs = measure(rounds, steps, warmup)
     summary = summarize(pairs)
     rows = estimates(summary)
-    show(summary, rows, rounds)
-    if path:
-        report = {"rounds": pairs, "summary": summary, "computed": rows}
-        pathlib.Path(path).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    if as_json:
+        print(json.dumps({"rounds": pairs, "summary": summary, "computed": rows}))
+    else:
+        show(summary, rows, rounds)
 
 
 if __name__ == "__main__":

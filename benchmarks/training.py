@@ -25,6 +25,7 @@ from methods import METHODS, Method, bytes_per_weight, compiled, optimizer, step
 from timing import milliseconds, paired_times, ratio
 
 TIMED = ("float_adam", "latent", "ternary_adam", "ternary_momentum_int8", "ternary_fire", "graded")
+FILES = {"mnist": "mnist.npz", "cifar": "cifar10_jpeg.npz"}
 # suite: {entry: (method, net, width, epochs)}
 SUITES = {
     "mnist": {
@@ -124,6 +125,15 @@ def _read_log(log) -> dict:
     return {entry.pop("key"): entry for entry in map(json.loads, lines)}
 
 
+def _check_folder(suite, folder):
+    """Refuses before the timings what could not be trained after them."""
+    if folder and not (pathlib.Path(folder) / FILES[suite]).is_file():
+        raise click.UsageError(
+            f"--suite {suite} needs {FILES[suite]} in the folder of --data (or GXNOR_DATA); without "
+            f"--data it takes the data of keras.datasets. Received: --data {folder}"
+        )
+
+
 def _data(suite, folder):
     if suite == "quick":
         return networks.digits_data()
@@ -170,6 +180,8 @@ def show(report, console):
 def main(suite, folder, seeds, log, quick, as_json):
     """Measures state, step time and accuracy."""
     console = Console(stderr=as_json)
+    if not quick:
+        _check_folder(suite, folder)
     rounds = 5 if quick else 40
     times = step_times(rounds, sizes=(128,) if quick else (128, 512))
     report = {

@@ -7,6 +7,7 @@ any Keras optimizer can be compared.
 import dataclasses
 import math
 
+import keras
 import tensorflow as tf
 
 from keras_gxnor.errors import InvalidArgumentError
@@ -98,12 +99,13 @@ class TrainingMemory:
             for row in cells
         ]
         rule = "-" * len(table[0])
+        with_slots = "slots included" if self.by_kind()["optimizer slot"] else "without optimizer slots"
         kinds = ", ".join(f"{kind} {size:,}" for kind, size in self.by_kind().items() if size)
         return "\n".join(
             [
                 *(table[0], rule, *table[1:-1], rule, table[-1]),
                 f"persistent {self.persistent:,} bytes: {kinds}",
-                f"{self.bytes_per_weight:.2f} bytes a trained weight, slots included",
+                f"{self.bytes_per_weight:.2f} bytes a trained weight, {with_slots}",
                 f"a step adds at most {self.transient:,} bytes of reads and gradients; activations, "
                 "the batch and the work space of operations are not counted",
             ]
@@ -145,6 +147,10 @@ def training_memory(model) -> TrainingMemory:
     >>> training_memory(model).bytes_per_weight
     9.0
     """
+    if not isinstance(model, keras.Model):
+        raise InvalidArgumentError(
+            f"`training_memory` counts a Keras model. Received: {type(model).__name__}"
+        )
     optimizer = getattr(model, "optimizer", None)
     if not model.built:
         raise InvalidArgumentError(

@@ -75,8 +75,8 @@ class DSTOptimizer(keras.optimizers.Optimizer):
         rule: Increment rule: `"momentum"` (int8 momentum over the gradient's RMS, 2 bytes
             a weight in all), `"fire"` (integrate and fire, 2 bytes), `"adam"` (the paper's, 9
             bytes), `"none"` (the gradient over its RMS, 1 byte), an `IncrementRule` such as
-            `MomentumIncrement(0.9)`, or any Keras optimizer. `"auto"` is `"none"` for graded
-            kernels and `"momentum"` for all others.
+            `MomentumIncrement(0.9)`, or any Keras optimizer (at the rate given here, not at its
+            own). `"auto"` is `"none"` for graded kernels and `"momentum"` for all others.
         m: The paper's nonlinear factor (3), or None for unbiased rounding.
         optimizer: Keras optimizer, or its name, for all float variables. None: Adam at a
             tenth of `learning_rate`, whatever schedule or callback sets that. An optimizer
@@ -118,8 +118,7 @@ class DSTOptimizer(keras.optimizers.Optimizer):
         **kwargs,
     ):
         _refuse(kwargs)
-        if m is not None and not 0 < m < float("inf"):
-            raise InvalidArgumentError(f"`m` must be positive or None. Received: m={m!r}")
+        _check_numbers(m, learning_rate)
         super().__init__(
             learning_rate=learning_rate,
             clipnorm=clipnorm,
@@ -371,6 +370,16 @@ def _seed(seed) -> int:
         return operator.index(seed) % 2**63
     except TypeError as error:
         raise InvalidArgumentError(f"`seed` must be an integer or None. Received: seed={seed!r}") from error
+
+
+def _check_numbers(m, learning_rate):
+    number = isinstance(m, (int, float)) and not isinstance(m, bool)
+    if m is not None and not (number and 0 < m < math.inf):
+        raise InvalidArgumentError(f"`m` must be a positive number or None. Received: m={m!r}")
+    if isinstance(learning_rate, (int, float)) and not 0 <= learning_rate < math.inf:
+        raise InvalidArgumentError(
+            f"`learning_rate` must be finite and not negative. Received: learning_rate={learning_rate!r}"
+        )
 
 
 def _refuse(kwargs):

@@ -40,8 +40,9 @@ def _array(value):
     array = np.asarray(value)
     if array.ndim == 0 or array.dtype.kind == "O":
         raise InvalidArgumentError(
-            "Training data must be arrays with the examples along the first axis (or a structure "
-            f"of them). Received: {type(value).__name__} of shape {array.shape}, {array.dtype}"
+            "Arrays with the examples along the first axis were expected, or a tuple, list or dict of "
+            "them. (Training batches from a tf.data.Dataset: `Checkpoint.dataset`.) Received: "
+            f"{type(value).__name__} of shape {array.shape}, {array.dtype}"
         )
     return array
 

@@ -42,8 +42,9 @@ class Checkpoint(keras.callbacks.Callback):
     iterations; a rate set by `LearningRateScheduler` or `ReduceLROnPlateau` is a variable of
     the optimizer), the `seed` of a `DSTOptimizer`, the epoch, the batch, and the logs. Not
     saved are what other callbacks remember (`EarlyStopping` and `ReduceLROnPlateau` count
-    their patience anew), random numbers drawn without a layer's own seed generator, and
-    the data, which must be the same. On several replicas (`MirroredStrategy`) give the model
+    their patience anew, and so may end or slow a resumed run at another epoch), random numbers
+    drawn without a layer's own seed generator, and the data, which must be the same: `restore`
+    compares their shape, order and some examples. On several replicas (`MirroredStrategy`) give the model
     a `keras.Input`; metrics are not saved there, and the logs of a resumed epoch are those of
     its rest.
 
@@ -258,8 +259,9 @@ class Checkpoint(keras.callbacks.Callback):
         if self._source and params and "epochs" in params:
             if params.get("steps") is not None:
                 raise InvalidArgumentError(
-                    f"An epoch of these batches has {self._source.steps} steps. Remove "
-                    f"`steps_per_epoch` from fit. Received: steps_per_epoch={params['steps']}"
+                    f"This checkpoint counts the batches of its own data, {self._source.steps} an "
+                    "epoch. Give fit the result of checkpoint.batches or checkpoint.dataset, and no "
+                    f"`steps_per_epoch`. Received: data or an argument that make {params['steps']} steps"
                 )
             params["steps"] = self._source.steps
 

@@ -190,8 +190,8 @@ class ActivationMonitor(_Monitor):
         per_layer: Whether to log each layer.
 
     Raises:
-        InvalidArgumentError: (when training ends its first epoch) if the model uses no
-            discrete activation.
+        InvalidArgumentError: if `x` holds NaN or inf, or (when training ends its first epoch)
+            if the model uses no discrete activation.
 
     Example:
 
@@ -207,6 +207,8 @@ class ActivationMonitor(_Monitor):
     def __init__(self, x, overall=True, per_layer=False):
         super().__init__("activation", overall, per_layer)
         self.x = keras.tree.map_structure(to_floatx, arrays(x)[0])
+        if not all(np.isfinite(a).all() for a in keras.tree.flatten(self.x) if a.dtype.kind == "f"):
+            raise InvalidArgumentError("The sample `x` must be finite. Received: NaN or inf in it")
 
     def on_epoch_end(self, epoch, logs=None):
         """Runs the sample, writes the logs, and warns of dead layers."""

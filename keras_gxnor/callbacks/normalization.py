@@ -28,8 +28,9 @@ def reestimate_batch_normalization(model, x, batch_size=256):
     Args:
         model: A built Keras model.
         x: Inputs, as in training: an array, or a tuple, list or dict of them, with the
-            examples along the first axis. They are taken in a fixed shuffled order, since
-            batches of one class each would have other moments.
+            examples along the first axis, as many as you can spare time for: few examples
+            give poor moments. They are taken in a fixed shuffled order, since batches of one
+            class each would have other moments.
         batch_size: Largest number of examples a batch; batches are made equally large.
 
     Raises:

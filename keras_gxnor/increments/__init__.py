@@ -58,7 +58,11 @@ def get(identifier) -> IncrementRule:
         return KerasIncrement(identifier)
     if isinstance(identifier, dict):
         return get(keras.saving.deserialize_keras_object(identifier))
+    forgotten = isinstance(identifier, type) and issubclass(
+        identifier, (IncrementRule, keras.optimizers.Optimizer)
+    )
+    hint = f" (a class: write {identifier.__name__}())" if forgotten else ""
     raise InvalidArgumentError(
-        f"An increment rule must be one of {sorted(_RULES)}, an IncrementRule or a Keras "
-        f"optimizer. Received: {identifier!r}"
+        f"An increment rule must be one of {['auto', *sorted(_RULES)]}, an IncrementRule or a Keras "
+        f"optimizer. Received: {identifier!r}{hint}"
     )

@@ -38,7 +38,7 @@ class DiscreteKernel:
                 f"Received: kernel_constraint={kernel_constraint!r}"
             )
         super().__init__(*args, activation=_activation(activation), **kwargs)
-        self.kernel_space = spaces.get(kernel_space)
+        self.kernel_space = _space(kernel_space, name)
         self.kernel_storage = kernel_storage
         self._variable = storage.variable_class(kernel_storage, self.kernel_space, name)
         if isinstance(self.dtype_policy, keras.dtype_policies.QuantizedDTypePolicy):
@@ -147,6 +147,13 @@ class DiscreteKernel:
             f"Layer `{self.name}` has a discrete kernel already: it cannot be quantized again. "
             "Export the model with keras_gxnor.converters.convert instead."
         )
+
+
+def _space(identifier, name):
+    try:
+        return spaces.get(identifier)
+    except InvalidArgumentError as error:
+        raise InvalidArgumentError(f"Layer `{name}`: {error}") from None
 
 
 def _activation(identifier):

@@ -205,7 +205,7 @@ def test_regularizer_acts_on_the_float_read():
     "kwargs, words",
     [
         ({"kernel_constraint": "max_norm"}, "kernel_constraint"),
-        ({"kernel_space": "quaternary"}, "discrete space"),
+        ({"kernel_space": "quaternary"}, "Layer .*discrete space"),
         ({"lora_rank": 4}, "lora_rank"),
         ({"dtype": "int8_from_float32"}, "float dtype policy"),
     ],

@@ -305,7 +305,10 @@ def test_another_model_is_refused_unchanged(change, words, tmp_path):
     checkpoint.restore(_other("nothing"))
 
 
-@pytest.mark.parametrize("other", [{"batch_size": 5}, {"seed": 5}, {"shuffle": False}, {"x": X[1:]}, None])
+OTHERS = [{"batch_size": 5}, {"seed": 5}, {"shuffle": False}, {"x": X[1:]}, {"x": X + 1}, None]
+
+
+@pytest.mark.parametrize("other", OTHERS)
 def test_other_data_are_refused(other, tmp_path):
     _run(tmp_path, 5)
     checkpoint = Checkpoint(tmp_path)
@@ -351,6 +354,8 @@ def test_misuse_is_named(tmp_path):
     data = checkpoint.batches(X, Y)
     with pytest.raises(InvalidArgumentError, match="steps_per_epoch"):
         _model().fit(data, steps_per_epoch=2, verbose=0, shuffle=False, callbacks=[checkpoint])
+    with pytest.raises(InvalidArgumentError, match=r"result of checkpoint\.batches"):
+        _model().fit(X, Y, verbose=0, callbacks=[checkpoint])
     with pytest.raises(tf.errors.OpError, match="callbacks="):
         _model().fit(data, verbose=0, shuffle=False)
     checkpoint.batches(X, Y)
@@ -411,8 +416,8 @@ def test_every_example_once_an_epoch_and_any_start():
     [
         (X, Y[1:], "same number"),
         (X[:0], Y[:0], "at least one"),
-        (5.0, None, "arrays"),
-        (np.array([None, 1]), None, "arrays"),
+        (5.0, None, "Arrays"),
+        (np.array([None, 1]), None, "Arrays"),
     ],
 )
 def test_arrays_must_fit_together(x, y, words, tmp_path):

@@ -229,6 +229,8 @@ def test_nothing_to_monitor_is_an_error():
             _fit(model, monitor, optimizer="sgd")
     with pytest.raises(InvalidArgumentError, match="sample_every"):
         KernelMonitor(0)
+    with pytest.raises(InvalidArgumentError, match="finite"):
+        ActivationMonitor(np.where(X[0, 0] == X, np.nan, X))
 
 
 def test_repeated_names_are_numbered():

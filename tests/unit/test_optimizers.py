@@ -336,7 +336,11 @@ def test_recompiling_with_sgd_is_refused_too():
         ({"use_ema": True}, "use_ema"),
         ({"m": 0}, "`m`"),
         ({"m": float("nan")}, "`m`"),
-        ({"rule": "nesterov"}, "increment rule"),
+        ({"m": "3"}, "`m`"),
+        ({"learning_rate": -0.1}, "learning_rate"),
+        ({"learning_rate": float("nan")}, "learning_rate"),
+        ({"rule": "nesterov"}, "increment rule.*'auto'"),
+        ({"rule": keras.optimizers.Lion}, r"write Lion\(\)"),
         ({"optimizer": keras_gxnor.DSTOptimizer(0.1)}, "plain Keras optimizer"),
         ({"nesterov": True}, "no argument"),
         ({"seed": 0.5}, "seed"),
@@ -344,4 +348,4 @@ def test_recompiling_with_sgd_is_refused_too():
 )
 def test_refused_arguments(kwargs, words):
     with pytest.raises(InvalidArgumentError, match=words):
-        keras_gxnor.DSTOptimizer(0.1, **kwargs)
+        keras_gxnor.DSTOptimizer(**kwargs)

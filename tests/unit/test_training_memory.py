@@ -122,6 +122,8 @@ def test_nothing_is_built_or_changed():
     with pytest.raises(InvalidArgumentError, match="must be built"):
         training_memory(keras.Sequential([keras_gxnor.GXNORDense(2)]))
     model = compile_dst(cnn())
+    with pytest.raises(InvalidArgumentError, match="counts a Keras model"):
+        training_memory(model.optimizer)
     with pytest.raises(InvalidArgumentError, match=r"optimizer\.build\(model\.trainable_variables\)"):
         training_memory(model)
     assert not model.optimizer.built
