@@ -32,7 +32,7 @@ SUITES = {
         **{name: (name, "mnist", 0.5, 10) for name in METHODS},
         **{
             f"{name}_full_width": (name, "mnist", 1.0, 20)
-            for name in ("ternary_momentum_int8", "ternary_fire", "graded")
+            for name in ("ternary_fire", "graded")
         },
     },
     "cifar": {name: (name, "cifar", 1.0, 10) for name in METHODS},
