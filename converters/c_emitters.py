@@ -40,6 +40,11 @@ def calls(graph: g.Graph) -> list[Call]:
         node = graph.nodes[index]
         following = graph.nodes[chain[place + 1]] if place + 1 < len(chain) else None
         step = following if following and isinstance(following.op, g.Threshold) else None
+        if type(node.op) not in _EMITTERS or len(node.inputs) > 1:
+            raise UnsupportedGraphError(
+                f"Node `{node.name}`: the C back end has no kernel for it yet; target=\"tflite\" has. "
+                f"Received: {type(node.op).__name__}"
+            )
         layer = Layer(node, types[node.inputs[0]], types[index], step)
         _EMITTERS[type(node.op)](walk, layer)
     last = graph.nodes[chain[-1]]
@@ -60,6 +65,8 @@ def _chain(graph):
         raise UnsupportedGraphError(
             f"C has one output; export the others as graphs of their own. Received: {names}"
         )
+    if len(graph.inputs) != 1:
+        raise UnsupportedGraphError(f"C has one input; use target=\"tflite\". Received: {len(graph.inputs)}")
     chain = [graph.outputs[0]]
     while graph.nodes[chain[-1]].inputs:
         chain.append(graph.nodes[chain[-1]].inputs[0])

@@ -23,6 +23,7 @@ class File:
         self.sizes = {"weights": 0, "bias": 0}
         self._tensors, self._operators, self._codes, self._vectors = [], [], {}, {}
         self._buffers = [_Buffer(self.schema, b"")]  # buffer 0 means "no constant"
+        self._places: dict[bytes, int] = {}
 
     def tensor(self, name, shape, dtype, quantization=None) -> int:
         """Adds a tensor of shape (batch, *shape); quantization: (scales, zero points, axis)."""
@@ -30,8 +31,11 @@ class File:
 
     def constant(self, name, values, quantization=None) -> int:
         """Adds a constant tensor."""
-        self._buffers.append(_Buffer(self.schema, np.ascontiguousarray(values).tobytes()))
-        dtype, place = values.dtype.name, len(self._buffers) - 1
+        data = np.ascontiguousarray(values).tobytes()
+        if data not in self._places:  # equal constants are stored once
+            self._places[data] = len(self._buffers)
+            self._buffers.append(_Buffer(self.schema, data))
+        dtype, place = values.dtype.name, self._places[data]
         return self._add(name, values.shape, dtype, quantization, place)
 
     def _add(self, name, shape, dtype, quantization, buffer, **more):

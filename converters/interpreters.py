@@ -22,18 +22,19 @@ _CHUNK = 64
 _ARENA_BYTES = 1 << 28
 
 
-def run(model: bytes, x: np.ndarray, kernels: str, progress=None) -> np.ndarray:
+def run(model: bytes, x, kernels: str, progress=None):
     """Runs a .tflite file on a batch.
 
     Args:
-        model: The bytes of a file with one input and one output.
-        x: Codes in the dtype of the file's input, of shape (batch, *input shape).
+        model: The bytes of a file.
+        x: Codes in the dtype of the file's input, of shape (batch, *input shape); for a file
+            with several inputs a tuple of them, in the order of the file.
         kernels: One of `KERNELS`. `"tflite_micro"` takes one image at a time, and trusts
             the file: give it only files that LiteRT has accepted.
         progress: None, or a function (images done, images) called now and then.
 
     Returns:
-        The outputs, of shape (batch, *output shape).
+        The output, of shape (batch, *output shape); of a file with several a tuple.
 
     Raises:
         InvalidArgumentError: if `kernels` or `x` does not fit.
@@ -44,12 +45,16 @@ def run(model: bytes, x: np.ndarray, kernels: str, progress=None) -> np.ndarray:
         raise InvalidArgumentError(f"`kernels` must be one of {KERNELS}. Received: {kernels!r}")
     if bytes(model[4:8]) != b"TFL3":
         raise ToolError(f"Not a .tflite file: bytes 4..7 are {bytes(model[4:8])!r}, not b'TFL3'.")
-    x = np.asarray(x)
-    if not len(x):
-        raise InvalidArgumentError("`x` must hold at least one image. Received: 0")
+    x = tuple(map(np.asarray, x)) if isinstance(x, (tuple, list)) else (np.asarray(x),)
+    if not x or not len(x[0]) or len({len(part) for part in x}) != 1:
+        raise InvalidArgumentError(
+            "`x` must hold at least one image, and all inputs equally many. "
+            f"Received: {[len(part) for part in x]}"
+        )
     runner = _micro if kernels == "tflite_micro" else _litert
     try:
-        return np.concatenate(list(runner(bytes(model), x, kernels, progress)))
+        made = tuple(map(np.concatenate, zip(*runner(bytes(model), x, kernels, progress))))
+        return made[0] if len(made) == 1 else made
     except (RuntimeError, ValueError) as error:
         if isinstance(error, (InvalidArgumentError, ToolError)):
             raise
@@ -57,46 +62,61 @@ def run(model: bytes, x: np.ndarray, kernels: str, progress=None) -> np.ndarray:
 
 
 def _check(details, x):
-    dtype, shape = np.dtype(details["dtype"]), tuple(int(n) for n in details["shape"][1:])
-    if x.dtype != dtype or x.shape[1:] != shape:
-        raise InvalidArgumentError(
-            f"`x` must be {dtype} of shape (batch, {', '.join(map(str, shape))}) for this file. "
-            f"Received: {x.dtype} of shape {x.shape}"
-        )
+    if len(details) != len(x):
+        raise InvalidArgumentError(f"This file has {len(details)} inputs. Received: {len(x)} arrays")
+    for one, part in zip(details, x):
+        dtype, shape = np.dtype(one["dtype"]), tuple(int(n) for n in one["shape"][1:])
+        if part.dtype != dtype or part.shape[1:] != shape:
+            raise InvalidArgumentError(
+                f"`x` must be {dtype} of shape (batch, {', '.join(map(str, shape))}) for this file. "
+                f"Received: {part.dtype} of shape {part.shape}"
+            )
 
 
 def _litert(model, x, kernels, progress):
-    """Yields the outputs of chunks of images."""
+    """Yields the outputs of chunks of images, a tuple each."""
     module = import_extra("ai_edge_litert.interpreter", "export")
     resolver = module.OpResolverType[_RESOLVERS[kernels]]
     interpreter = module.Interpreter(model_content=model, experimental_op_resolver_type=resolver)
-    fed, made = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
+    fed, made = interpreter.get_input_details(), interpreter.get_output_details()
     _check(fed, x)
-    size = 0
-    for start in range(0, len(x), _CHUNK):
-        images = x[start : start + _CHUNK]
-        if len(images) != size:
-            size = len(images)
-            interpreter.resize_tensor_input(fed["index"], images.shape)
+    size, total = 0, len(x[0])
+    for start in range(0, total, _CHUNK):
+        images = [part[start : start + _CHUNK] for part in x]
+        if len(images[0]) != size:
+            size = len(images[0])
+            for one, part in zip(fed, images):
+                interpreter.resize_tensor_input(one["index"], part.shape)
             interpreter.allocate_tensors()
-        interpreter.set_tensor(fed["index"], images)
+        for one, part in zip(fed, images):
+            interpreter.set_tensor(one["index"], part)
         interpreter.invoke()
-        yield interpreter.get_tensor(made["index"])
+        yield tuple(interpreter.get_tensor(one["index"]) for one in made)
         if progress:
-            progress(start + size, len(x))
+            progress(start + size, total)
 
 
 def _micro(model, x, kernels, progress):
-    """Yields the outputs of single images."""
+    """Yields the outputs of single images, a tuple each."""
     runtime = import_extra("tflite_micro.python.tflite_micro.runtime", "mcu")
     try:
         interpreter = runtime.Interpreter.from_bytes(model, arena_size=_ARENA_BYTES)
     except Exception as error:  # it unpacks the file unverified: anything may come up
         raise ToolError(f"{kernels} refused the file: {error!r}") from error
-    _check(interpreter.get_input_details(0), x)
-    for i in range(len(x)):
-        interpreter.set_input(x[i : i + 1], 0)
+    fed, made = schema_sizes(model)
+    _check([interpreter.get_input_details(k) for k in range(fed)], x)
+    total = len(x[0])
+    for i in range(total):
+        for k, part in enumerate(x):
+            interpreter.set_input(part[i : i + 1], k)
         interpreter.invoke()
-        yield interpreter.get_output(0).copy()
-        if progress and ((i + 1) % _CHUNK == 0 or i + 1 == len(x)):
-            progress(i + 1, len(x))
+        yield tuple(interpreter.get_output(k).copy() for k in range(made))
+        if progress and ((i + 1) % _CHUNK == 0 or i + 1 == total):
+            progress(i + 1, total)
+
+
+def schema_sizes(model: bytes) -> tuple[int, int]:
+    """(inputs, outputs) of a file."""
+    schema = import_extra("ai_edge_litert.schema_py_generated", "export")
+    subgraph = schema.Model.GetRootAs(model).Subgraphs(0)
+    return subgraph.InputsLength(), subgraph.OutputsLength()

@@ -91,7 +91,8 @@ def verify(model, artifact, x, backends=None, limits=None, progress=None, labels
         model: The Keras model, or a `Graph` (then the reference takes Keras' place).
         artifact: What `convert` gave for it. Back ends of the other target run files
             generated from `artifact.graph`.
-        x: Integer array (batch, *input shape): the codes as the device sees them.
+        x: Integer array (batch, *input shape): the codes as the device sees them; a tuple of
+            them for several inputs.
         backends: Names from `BACKENDS` (None: all of them).
         limits: {back end: compare only that many samples}, for the slow ones.
         progress: Callable that gets a line of text as each back end starts.
@@ -120,28 +121,47 @@ def verify(model, artifact, x, backends=None, limits=None, progress=None, labels
                 f"A back end must be one of {list(BACKENDS)}. Received: {name!r}"
             )
     x = reference.check_codes(graph, x)
-    if not len(x) or not names or min([1, *limits.values()]) < 1:
+    count = len(_parts(x)[0])
+    if not count or not names or min([1, *limits.values()]) < 1:
         raise InvalidArgumentError(
             "There must be at least one sample, at least one back end, and limits >= 1. "
-            f"Received: {len(x)} samples, backends={names}, limits={limits}"
+            f"Received: {count} samples, backends={names}, limits={limits}"
         )
     say("Keras")
     truth, border = _truth(model, artifact, x)
     artifacts = {artifact.target: artifact, None: artifact}  # None: needs the graph only
     mismatches, class_mismatches, images, cost = {}, {}, {}, None
     for name in names:
-        part = x[: limits.get(name, len(x))]
-        say(f"{name} ({len(part)} samples)")
+        images[name] = min(limits.get(name, count), count)
+        part = _rows(x, 0, images[name])
+        say(f"{name} ({images[name]} samples)")
         target, run = BACKENDS[name]
         if target not in artifacts:
             artifacts[target] = TARGETS[target](graph, artifact.name)
         logits, found = run(artifacts[target], part)
         cost = found or cost
-        images[name] = len(part)
-        mismatches[name], class_mismatches[name] = count_mismatches(logits, truth[: len(part)])
-    accuracy = None if labels is None else float((truth.argmax(-1) == np.asarray(labels)).mean())
-    spec = artifact.input_spec or graph.input.spec
-    return Report(mismatches, class_mismatches, images, _words(spec), accuracy, border, cost)
+        mismatches[name], class_mismatches[name] = count_mismatches(logits, _rows(truth, 0, images[name]))
+    classes = _parts(truth)[0].argmax(-1)
+    accuracy = None if labels is None else float((classes == np.asarray(labels)).mean())
+    words = "\n".join(dict.fromkeys(map(_words, _specs(artifact))))
+    return Report(mismatches, class_mismatches, images, words, accuracy, border, cost)
+
+
+def _parts(x) -> tuple:
+    """The arrays of several inputs or outputs, or the one."""
+    return tuple(x) if isinstance(x, (tuple, list)) else (x,)
+
+
+def _rows(x, start, stop):
+    """Samples start..stop of an array or of a tuple of them."""
+    return tuple(part[start:stop] for part in x) if isinstance(x, tuple) else x[start:stop]
+
+
+def _specs(artifact) -> tuple:
+    """The `InputSpec` of every input, before any Rescaling layer."""
+    if artifact.input_spec is None:
+        return tuple(op.spec for op in artifact.graph.inputs)
+    return _parts(artifact.input_spec)
 
 
 def _words(spec) -> str:
@@ -157,11 +177,23 @@ def count_mismatches(logits, truth) -> tuple[int, int]:
     """(samples with a differing logit, samples with a differing class).
 
     Args:
-        logits, truth: float32 arrays of the same shape (batch, ..., classes).
+        logits, truth: float32 arrays of the same shape (batch, ..., classes), or tuples of
+            them, one an output: a sample differs if it does in any.
 
     Raises:
         VerificationError: if shape or dtype differ, which no count could express.
     """
+    if len(_parts(logits)) != len(_parts(truth)):
+        raise VerificationError(
+            f"Expected {len(_parts(truth))} outputs. Received: {len(_parts(logits))}"
+        )
+    pairs = [_differences(*pair) for pair in zip(_parts(logits), _parts(truth))]
+    differ, classes = (np.any(flags, axis=0) for flags in zip(*pairs))
+    return int(differ.sum()), int(classes.sum())
+
+
+def _differences(logits, truth):
+    """(whether each sample has a differing logit, whether its class differs), of one output."""
     logits, truth = np.asarray(logits), np.asarray(truth)
     if logits.shape != truth.shape or logits.dtype != truth.dtype:
         raise VerificationError(
@@ -170,8 +202,7 @@ def count_mismatches(logits, truth) -> tuple[int, int]:
         )
     rows = (len(truth), -1)
     differ = (logits.reshape(rows) != truth.reshape(rows)).any(axis=1)  # NaN differs from all
-    classes = (logits.argmax(-1) != truth.argmax(-1)).reshape(rows).any(axis=1)
-    return int(differ.sum()), int(classes.sum())
+    return differ, (logits.argmax(-1) != truth.argmax(-1)).reshape(rows).any(axis=1)
 
 
 def self_check(model, artifact, samples=14):
@@ -182,11 +213,12 @@ def self_check(model, artifact, samples=14):
     Raises:
         VerificationError: with the report.
     """
-    spec = artifact.graph.input.spec
-    limits = np.iinfo(spec.dtype)
-    shape = (samples + 2, *artifact.graph.input.shape)
-    x = np.random.default_rng(0).integers(limits.min, limits.max + 1, shape)
-    x[0], x[1] = limits.min, limits.max
+    rng, x = np.random.default_rng(0), []
+    for op in artifact.graph.inputs:
+        limits = np.iinfo(op.spec.dtype)
+        x.append(rng.integers(limits.min, limits.max + 1, (samples + 2, *op.shape)))
+        x[-1][0], x[-1][1] = limits.min, limits.max
+    x = x[0] if len(x) == 1 else tuple(x)
     names = ("reference", *_CHECKED_BY[artifact.target])
     report = verify(model, artifact, x, names)
     if not report.ok:
@@ -198,7 +230,10 @@ def self_check(model, artifact, samples=14):
 
 
 def _batched(run, x):
-    return np.concatenate([run(x[i : i + _BATCH]) for i in range(0, len(x), _BATCH)])
+    count = len(_parts(x)[0])
+    parts = [_parts(run(_rows(x, i, i + _BATCH))) for i in range(0, count, _BATCH)]
+    made = tuple(map(np.concatenate, zip(*parts)))
+    return made[0] if len(made) == 1 else made
 
 
 def _truth(model, artifact, x):
@@ -207,12 +242,12 @@ def _truth(model, artifact, x):
         return _batched(lambda part: reference.run(model, part), x), 0
     from keras_gxnor import evaluation  # Keras only where a Keras model is given
 
-    spec = artifact.input_spec or artifact.graph.input.spec
+    spec = _specs(artifact)
     plain = _batched(lambda part: evaluation.plain(model, spec, part), x)
-    if evaluation.is_exact(model, spec) or not evaluation.rounding_explains(model, spec, x[:_BATCH]):
+    if evaluation.is_exact(model, spec) or not evaluation.rounding_explains(model, spec, _rows(x, 0, _BATCH)):
         return plain, 0
     exact = _batched(lambda part: evaluation.exact_first(model, spec, part), x)
-    return exact, int((exact != plain).reshape(len(x), -1).any(axis=1).sum())
+    return exact, count_mismatches(exact, plain)[0]
 
 
 def _interpreter(kernels):

@@ -81,9 +81,7 @@ def _sum_bounds(node, kernel, low, high, padded):
     if padded:
         least, most = np.minimum(least, 0), np.maximum(most, 0)
     low, high = least.sum(0), most.sum(0)
-    bound = max(-int(low.min()), int(high.max()))
-    if bound >= ACCUMULATOR_LIMIT:
-        _fail(node, f"accumulators must stay below 2^24 = {ACCUMULATOR_LIMIT}", bound)
+    _check_limit(node, low, high)
     return low, high
 
 
@@ -140,16 +138,58 @@ def _check_pool(node, source):
     op = node.op
     shape = _check_window(node, source, op.pool_size, op.strides, (1, 1))
     if source.kind == "float":
-        _fail(node, "MaxPool2D reads integers", source.kind)
-    return ops.TensorType((*shape, source.shape[2]), source.kind, source.low, source.high)
+        _fail(node, f"{type(op).__name__} reads integers", source.kind)
+    low, high = source.low, source.high
+    if isinstance(op, ops.SumPool2D):
+        count = math.prod(op.pool_size)
+        low, high = count * low, count * high
+        if op.padding == "same":
+            low, high = np.minimum(low, 0), np.maximum(high, 0)
+        _check_limit(node, low, high)
+    return ops.TensorType((*shape, source.shape[2]), source.kind, low, high)
+
+
+def _check_limit(node, low, high):
+    bound = max(-int(low.min()), int(high.max()))
+    if bound >= ACCUMULATOR_LIMIT:
+        _fail(node, f"accumulators must stay below 2^24 = {ACCUMULATOR_LIMIT}", bound)
+
+
+def _check_pad(node, source):
+    sides = node.op.padding
+    if len(source.shape) != 3 or source.kind != "code":
+        _fail(node, "Pad2D reads codes of shape (height, width, channels)", (source.kind, source.shape))
+    if len(sides) != 2 or any(len(s) != 2 or min(s) < 0 for s in sides):
+        _fail(node, "`padding` must be ((top, bottom), (left, right)), none negative", sides)
+    shape = tuple(n + sum(s) for n, s in zip(source.shape, sides))
+    low, high = np.minimum(source.low, 0), np.maximum(source.high, 0)
+    return ops.TensorType((*shape, source.shape[2]), "code", low, high)
+
+
+def _check_add(node, *sources):
+    if any(s.kind != "code" or s.shape != sources[0].shape for s in sources):
+        _fail(node, "Add reads codes of one shape", [(s.kind, s.shape) for s in sources])
+    low, high = (sum(getattr(s, end) for s in sources) for end in ("low", "high"))
+    _check_limit(node, low, high)
+    return ops.TensorType(sources[0].shape, "code", low, high)
+
+
+def _check_concat(node, *sources):
+    if any(s.kind != "code" or s.shape[:-1] != sources[0].shape[:-1] for s in sources):
+        _fail(
+            node, "Concat reads codes that differ in the last axis only", [(s.kind, s.shape) for s in sources]
+        )
+    low, high = (np.concatenate([getattr(s, end) for s in sources]) for end in ("low", "high"))
+    shape = (*sources[0].shape[:-1], sum(s.shape[-1] for s in sources))
+    return ops.TensorType(shape, "code", low, high)
 
 
 def _check_threshold(node, source):
     op = node.op
     _per_channel(node, source, op.thresholds, "thresholds", np.int32, 2)
     _per_channel(node, source, op.flipped, "flipped", np.bool_)
-    if source.kind != "accumulator":
-        _fail(node, "Threshold reads accumulators", source.kind)
+    if source.kind == "float":
+        _fail(node, "Threshold reads integers", source.kind)
     if op.thresholds.shape[1] != op.space.num_states - 1:
         _fail(node, f"{op.space} needs {op.space.num_states - 1} thresholds", op.thresholds.shape)
     if (np.diff(op.thresholds, axis=1) < 0).any():
@@ -172,14 +212,32 @@ def _check_flatten(node, source):
     return ops.TensorType((math.prod(source.shape),), source.kind, low, high)
 
 
+def _check_reshape(node, source):
+    shape = node.op.shape
+    if source.kind == "float" or math.prod(shape) != math.prod(source.shape) or min(shape, default=0) < 1:
+        _fail(node, f"it reshapes {math.prod(source.shape)} integers", (source.kind, shape))
+    if shape[-1] == source.shape[-1]:
+        low, high = source.low, source.high
+    else:  # channels mix: the widest bounds hold for all
+        low, high = (np.full(shape[-1], b) for b in (source.low.min(), source.high.max()))
+    return ops.TensorType(tuple(shape), source.kind, low, high)
+
+
+def _check_divide(node, source):
+    if not isinstance(node.op.divisor, int) or not 0 < node.op.divisor < ACCUMULATOR_LIMIT:
+        _fail(node, "`divisor` must be an integer in 1..2^24 - 1", node.op.divisor)
+    if source.kind == "float":
+        _fail(node, "Divide reads integers", source.kind)
+    nothing = np.zeros(0, np.int64)
+    return ops.TensorType(source.shape, "float", nothing, nothing)
+
+
 def _check_affine(node, source):
     for what in ("scale", "offset"):
         value = getattr(node.op, what)
         _per_channel(node, source, value, what, np.float32)
         if not np.isfinite(value).all():
             _fail(node, f"`{what}` must be finite", value)
-    if source.kind == "code":
-        _fail(node, "Affine reads accumulators or floats", source.kind)
     nothing = np.zeros(0, np.int64)
     return ops.TensorType(source.shape, "float", nothing, nothing)
 
@@ -189,8 +247,14 @@ _CHECKS = {
     ops.Dense: _check_dense,
     ops.Conv2D: _check_conv,
     ops.MaxPool2D: _check_pool,
+    ops.SumPool2D: _check_pool,
+    ops.Pad2D: _check_pad,
+    ops.Add: _check_add,
+    ops.Concat: _check_concat,
     ops.Threshold: _check_threshold,
     ops.Sign: _check_sign,
     ops.Flatten: _check_flatten,
+    ops.Reshape: _check_reshape,
+    ops.Divide: _check_divide,
     ops.Affine: _check_affine,
 }

@@ -4,79 +4,171 @@ Evaluated eagerly, on the CPU kernels TensorFlow has: that is the meaning of a m
 (XLA or a GPU may contract the float32 batch normalization of the logits.)
 """
 
+import dataclasses
+import math
+
 import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_gxnor import chain
 from keras_gxnor import graph as g
+from keras_gxnor import topology
 from keras_gxnor.layers.base import DiscreteKernel
-from keras_gxnor.lowering import fold_rescaling
+from keras_gxnor.lowering import fold_rescaling, input_specs
+
+_AVERAGES = (keras.layers.AveragePooling2D, keras.layers.GlobalAveragePooling2D)
 
 
-def plain(model, spec: g.InputSpec, q) -> np.ndarray:
+def plain(model, spec, q):
     """The model on scale * (q - zero_point), as Keras computes it.
 
     Args:
         model: Keras model.
-        spec: The `InputSpec` of what the device feeds, before any Rescaling layer.
-        q: Integer array (batch, *input shape).
+        spec: The `InputSpec` of what the device feeds, before any Rescaling layer, or a
+            tuple of them, one an input.
+        q: Integer array (batch, *input shape), or a tuple of them.
 
     Returns:
-        float32 logits (batch, ..., classes).
+        float32 logits (batch, ..., classes); a tuple of them if the model has several outputs.
     """
-    return np.asarray(model(_scaled(spec, q), training=False))
+    fed = [_scaled(s, codes) for s, codes in zip(*_paired(model, spec, q))]
+    sequential = isinstance(model, keras.Sequential)
+    given = fed[0] if sequential else keras.tree.pack_sequence_as(model.input, fed)
+    made = model(given, training=False)
+    return _outputs([np.asarray(y) for y in keras.tree.flatten(made)])
 
 
-def is_exact(model, spec: g.InputSpec) -> bool:
-    """Whether Keras' own float32 input scaling is exact: every factor is a power of two."""
-    rescalings = [layer for layer in chain.layers(model) if isinstance(layer, keras.layers.Rescaling)]
-    return spec.is_exact and all(g.is_power_of_two(float(layer.scale)) for layer in rescalings)
+def is_exact(model, spec) -> bool:
+    """Whether Keras' own float32 sums are exact: all that kernels read are codes times 2^k."""
+    return not _Walk(model, spec, [np.zeros((1, *shape)) for shape in topology.read(model).inputs]).inexact
 
 
-def exact_first(model, spec: g.InputSpec, q) -> np.ndarray:
-    """As `plain`, but with exact sums in the first layer: (sum of codes) * scale.
+def exact_first(model, spec, q):
+    """As `plain`, but with exact sums in kernels whose inputs Keras has rounded.
 
     Keras scales the inputs first and sums then; unless the scale is a power of two, each
-    product and sum is rounded. Here the same Keras operation sums the integer codes, which
-    is exact in float32, and the sum is scaled. Everything after is Keras as it is.
+    product and sum is rounded. So it is behind an average over a number of pixels that is no
+    power of two. Here the same Keras operation sums the integers, which is exact in float32,
+    and the sum is scaled. Everything after is Keras as it is.
     """
-    folded, before, first, after = _around_first_kernel(model, spec)
-    unit = np.float32(folded.scale * first.kernel_space.readout.scale)
-    sums = first.linear(_through(before, _integers(folded, q)), _codes(first))
-    return np.asarray(_through(after, first.finish(sums * unit)))
+    walk = _Walk(model, spec, _paired(model, spec, q)[1])
+    return _outputs([np.asarray(value.floats) for value in walk.outputs])
 
 
-def rounding_explains(model, spec: g.InputSpec, q) -> bool:
-    """Whether Keras' own first-layer sums lie within float32 rounding of the exact ones.
+def rounding_explains(model, spec, q) -> bool:
+    """Whether Keras' own sums in such kernels lie within float32 rounding of the exact ones.
 
     The bound is the textbook one for a sum of n products, (n + 4) 2^-24 times the sum of
     the absolute products (Higham, Accuracy and Stability of Numerical Algorithms, section
     3.1), with the largest input added to each input for the rounding of its scaling.
     """
-    folded, before, first, _ = _around_first_kernel(model, spec)
-    codes, unit = _codes(first), folded.scale * first.kernel_space.readout.scale
-    kernel = codes * np.float32(first.kernel_space.readout.scale)
-    leading = chain.layers(model)
-    seen = _through(leading[: leading.index(first)], _scaled(spec, q))
+    walk = _Walk(model, spec, _paired(model, spec, q)[1])
+    return all(_explained(*kernel) for kernel in walk.inexact)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Value:
+    """A tensor: Keras' floats, and the integers they were rounded from, if they were.
+
+    floats = integers * unit but for rounding.
+    """
+
+    floats: tf.Tensor
+    integers: tf.Tensor | None = None
+    unit: float = 1.0
+
+
+class _Walk:
+    """Runs a model call by call.
+
+    Attributes:
+        outputs: A `_Value` an output; with exact sums in kernels that read rounded floats.
+        inexact: (layer, `_Value` it read) of those kernels.
+    """
+
+    def __init__(self, model, spec, q):
+        found = topology.read(model)
+        self.inexact, values, done = [], {}, set()
+        for tensor, (given, codes) in enumerate(zip(input_specs(spec, found), q)):
+            folded, skipped, end = fold_rescaling(given, found, tensor)
+            floats = _scaled(given, codes)
+            for call in found.calls:
+                if call.output in skipped:
+                    floats = call.layer(floats, training=False)
+            ahead = [call.layer for call in found.calls if call.output in skipped]
+            exact = folded.is_exact and all(map(_power_of_two, ahead))
+            integers = None if exact else tf.constant(np.asarray(codes, np.float32) - folded.zero_point)
+            values |= dict.fromkeys((tensor, end), _Value(floats, integers, folded.scale))
+            done |= set(skipped)
+        for call in found.calls:
+            if call.output not in done:
+                values[call.output] = self._call(call.layer, [values[t] for t in call.inputs])
+        self.outputs = [values[t] for t in found.outputs]
+
+    def _call(self, layer, read):
+        floats, integers, unit = (getattr(read[0], field.name) for field in dataclasses.fields(_Value))
+        if isinstance(layer, DiscreteKernel) and integers is not None:
+            self.inexact.append((layer, read[0]))
+            scale = np.float32(unit * layer.kernel_space.readout.scale)
+            return _Value(layer.finish(layer.linear(integers, _codes(layer)) * scale))
+        made = layer([v.floats for v in read] if len(read) > 1 else floats, training=False)
+        if type(layer) in _AVERAGES:
+            count = _window(layer, floats.shape)
+            if integers is not None or not g.is_power_of_two(count):
+                whole, unit = (integers, unit) if integers is not None else _grid(floats)
+                return _Value(made, tf.round(layer(whole) * count), unit / count)
+        keeps = type(layer) in _STILL_INTEGERS and integers is not None
+        return _Value(made, layer(integers, training=False), unit) if keeps else _Value(made)
+
+
+_STILL_INTEGERS = {
+    keras.layers.Flatten,
+    keras.layers.Reshape,
+    keras.layers.MaxPooling2D,
+    keras.layers.GlobalMaxPooling2D,
+    keras.layers.ZeroPadding2D,
+    keras.layers.Dropout,
+    keras.layers.Identity,
+}
+
+
+def _grid(floats):
+    """(integers, unit 2^-k) of floats that are codes of an activation."""
+    unit = 1.0
+    while not bool(tf.reduce_all(tf.round(floats / unit) * unit == floats)):
+        unit /= 2
+    return floats / unit, unit
+
+
+def _window(layer, shape) -> int:
+    return math.prod(getattr(layer, "pool_size", shape[1:3]))
+
+
+def _explained(layer, read) -> bool:
+    """Whether rounding explains how a kernel's own sums differ from the exact ones."""
+    codes, scale = _codes(layer), layer.kernel_space.readout.scale
+    kernel = codes * np.float32(scale)
     error = np.abs(
-        np.asarray(first.linear(seen, kernel), np.float64)
-        - np.asarray(first.linear(_through(before, _integers(folded, q)), codes), np.float64) * unit
+        np.asarray(layer.linear(read.floats, kernel), np.float64)
+        - np.asarray(layer.linear(read.integers, codes), np.float64) * read.unit * scale
     )
-    most = folded.scale * max(map(abs, folded.range))
-    products = np.asarray(first.linear(tf.abs(seen) + most, tf.abs(kernel)), np.float64)
+    most = read.unit * float(tf.reduce_max(tf.abs(read.integers)))
+    products = np.asarray(layer.linear(tf.abs(read.floats) + most, tf.abs(kernel)), np.float64)
     return bool((error <= (np.prod(kernel.shape[:-1]) + 4) * 2.0**-24 * products).all())
 
 
-def _around_first_kernel(model, spec):
-    """(folded spec, layers before the first kernel, that layer, layers after it)."""
-    folded, layers = fold_rescaling(spec, chain.layers(model))
-    place = next(i for i, layer in enumerate(layers) if isinstance(layer, DiscreteKernel))
-    return folded, layers[:place], layers[place], layers[place + 1 :]
+def _power_of_two(layer) -> bool:
+    return not isinstance(layer, keras.layers.Rescaling) or g.is_power_of_two(float(layer.scale))
 
 
-def _integers(folded, q):
-    return tf.constant(np.asarray(q).astype(np.float32) - folded.zero_point)
+def _paired(model, spec, q):
+    """(tuple of specs, list of code arrays), one an input each."""
+    specs = input_specs(spec, topology.read(model))
+    return specs, [q] if len(specs) == 1 and not isinstance(q, (tuple, list)) else list(q)
+
+
+def _outputs(arrays):
+    return arrays[0] if len(arrays) == 1 else tuple(arrays)
 
 
 def _scaled(spec, q):
@@ -85,9 +177,3 @@ def _scaled(spec, q):
 
 def _codes(layer):
     return tf.constant(layer.kernel_codes(), tf.float32)
-
-
-def _through(layers, x):
-    for layer in layers:
-        x = layer(x, training=False)
-    return x

@@ -3,8 +3,8 @@
 A `Graph` is a list of nodes in execution order; a node is an operation and the
 indices of the nodes it reads. Values are integers without a batch axis, channel
 last: the *codes* of the input or of an activation, or the *accumulators* (sums
-of products of codes) between them. Only `Affine`, on the way to the logits,
-makes floats. `reference.py` says what each operation computes.
+of products of codes) between them. Only `Divide` and `Affine`, on the way to the
+logits, make floats. `reference.py` says what each operation computes.
 
 `Graph.check()` proves the shapes and bounds every accumulator: below 2^24, a
 sum is exact in float32 whatever the order, which is what makes Keras itself,
@@ -16,16 +16,22 @@ import dataclasses
 from keras_gxnor.checks import ACCUMULATOR_LIMIT, infer, window_output
 from keras_gxnor.errors import GraphError
 from keras_gxnor.operations import (
+    Add,
     Affine,
+    Concat,
     Conv2D,
     Dense,
+    Divide,
     Flatten,
     Input,
     InputSpec,
     MaxPool2D,
     Node,
     Op,
+    Pad2D,
+    Reshape,
     Sign,
+    SumPool2D,
     TensorType,
     Threshold,
     is_power_of_two,
@@ -33,9 +39,12 @@ from keras_gxnor.operations import (
 
 __all__ = [
     "ACCUMULATOR_LIMIT",
+    "Add",
     "Affine",
+    "Concat",
     "Conv2D",
     "Dense",
+    "Divide",
     "Flatten",
     "Graph",
     "Input",
@@ -43,7 +52,10 @@ __all__ = [
     "MaxPool2D",
     "Node",
     "Op",
+    "Pad2D",
+    "Reshape",
     "Sign",
+    "SumPool2D",
     "TensorType",
     "Threshold",
     "infer",
@@ -56,7 +68,7 @@ __all__ = [
 class Graph:
     """Nodes in execution order, the indices of the outputs, and a name.
 
-    Node 0 is the `Input`. See `reference.run` for the meaning.
+    The first nodes are the `Input`s, in order. See `reference.run` for the meaning.
     """
 
     nodes: tuple[Node, ...]
@@ -79,14 +91,14 @@ class Graph:
         if not self.nodes or not isinstance(self.nodes[0].op, Input):
             raise GraphError("The first node of a graph must be an Input.")
         for index, node in enumerate(self.nodes):
-            arity = 0 if isinstance(node.op, Input) else 1
-            if len(node.inputs) != arity or any(not 0 <= i < index for i in node.inputs):
+            wanted, enough = _arity(node.op, len(node.inputs))
+            if not enough or any(not 0 <= i < index for i in node.inputs):
                 raise GraphError(
-                    f"Node `{node.name}` must read {arity} earlier node(s). "
+                    f"Node `{node.name}` must read {wanted} earlier node(s). "
                     f"Received: inputs={node.inputs}"
                 )
-            if isinstance(node.op, Input) and index:
-                raise GraphError(f"Node `{node.name}`: only the first node may be an Input.")
+            if isinstance(node.op, Input) and not all(isinstance(n.op, Input) for n in self.nodes[:index]):
+                raise GraphError(f"Node `{node.name}`: all Inputs must come before the other nodes.")
             sources = [types[i] for i in node.inputs]
             types.append(infer(node, *sources))
         if not self.outputs or any(not 0 <= i < len(self.nodes) for i in self.outputs):
@@ -95,9 +107,23 @@ class Graph:
 
     @property
     def input(self) -> Input:
-        """The input operation."""
+        """The first input operation, of most graphs the only one."""
         return self.nodes[0].op
+
+    @property
+    def inputs(self) -> tuple[Input, ...]:
+        """All input operations, in order."""
+        return tuple(node.op for node in self.nodes if isinstance(node.op, Input))
 
     def consumers(self, index: int) -> list[int]:
         """Indices of the nodes that read node `index`."""
         return [i for i, node in enumerate(self.nodes) if index in node.inputs]
+
+
+def _arity(op, count) -> tuple[str, bool]:
+    """(how many nodes an operation reads, whether `count` is as many)."""
+    if isinstance(op, Input):
+        return "0", count == 0
+    if isinstance(op, (Add, Concat)):
+        return "2 or more", count >= 2
+    return "1", count == 1

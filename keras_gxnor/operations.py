@@ -113,10 +113,36 @@ class MaxPool2D:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
+class SumPool2D:
+    """Sum per channel and window: average pooling less its division. Padding adds zeros."""
+
+    pool_size: tuple[int, int]
+    strides: tuple[int, int]
+    padding: str = "valid"
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Pad2D:
+    """Zeros around an image: ((top, bottom), (left, right))."""
+
+    padding: tuple[tuple[int, int], tuple[int, int]]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Add:
+    """Sum of two or more inputs of one shape."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Concat:
+    """Two or more inputs one after the other along the last axis."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
 class Threshold:
     """y = the code of `space` whose index is the number of thresholds that s reaches.
 
-    s = acc, or -acc in a flipped channel. For ternary: y = +1 if s >= t[1],
+    s = x, or -x in a flipped channel; x are accumulators or codes. For ternary: y = +1 if s >= t[1],
     0 if t[0] <= s < t[1], else -1.
 
     thresholds: int32 of shape (channels, space.num_states - 1), ascending in a row.
@@ -141,6 +167,23 @@ class Flatten:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
+class Reshape:
+    """The same values, row-major, in another `shape` (without the batch axis)."""
+
+    shape: tuple[int, ...]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Divide:
+    """y = float32(x) / divisor, rounded once: the division of an average, as Keras does it.
+
+    divisor: Positive integer below 2^24.
+    """
+
+    divisor: int
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
 class Affine:
     """y = float32(x) * scale + offset: one float32 product, then one float32 sum.
 
@@ -151,7 +194,10 @@ class Affine:
     offset: np.ndarray
 
 
-Op = Input | Dense | Conv2D | MaxPool2D | Threshold | Sign | Flatten | Affine
+Op = (
+    Input | Dense | Conv2D | MaxPool2D | SumPool2D | Pad2D | Add | Concat | Threshold | Sign | Flatten
+    | Reshape | Divide | Affine
+)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

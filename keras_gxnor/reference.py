@@ -16,7 +16,8 @@ def run(graph: g.Graph, x, trace: bool = False):
     Args:
         graph: The `Graph`.
         x: Integer array of shape (batch, *input shape), the codes q that the
-            device feeds, in the range of the graph's input dtype.
+            device feeds, in the range of the graph's input dtype; of a graph with several
+            inputs a tuple or list of them.
         trace: Whether to return every node's output.
 
     Returns:
@@ -36,9 +37,10 @@ def run(graph: g.Graph, x, trace: bool = False):
     """
     graph.check()
     codes = check_codes(graph, x)
+    codes = iter(codes if isinstance(codes, tuple) else [codes])
     values = []
     for node in graph.nodes:
-        sources = [values[i] for i in node.inputs] if node.inputs else [codes]
+        sources = [values[i] for i in node.inputs] if node.inputs else [next(codes)]
         values.append(_OPS[type(node.op)](node.op, *sources))
     if trace:
         return {node.name: value for node, value in zip(graph.nodes, values)}
@@ -46,27 +48,51 @@ def run(graph: g.Graph, x, trace: bool = False):
     return outputs[0] if len(outputs) == 1 else outputs
 
 
-def check_codes(graph: g.Graph, x) -> np.ndarray:
+def check_codes(graph: g.Graph, x):
     """Returns `x` in the graph's input dtype, or says what is wrong with it.
 
+    Args:
+        graph: The `Graph`.
+        x: Array, or of a graph with several inputs a tuple or list of arrays.
+
+    Returns:
+        Array, or tuple of arrays.
+
     Raises:
-        InvalidArgumentError: if shape, dtype or range do not fit the graph's input.
+        InvalidArgumentError: if shape, dtype or range do not fit the graph's inputs.
     """
-    shape, spec = graph.input.shape, graph.input.spec
+    if len(graph.inputs) == 1:
+        return _checked(graph.input, "x", x)
+    if not isinstance(x, (tuple, list)) or len(x) != len(graph.inputs):
+        received = f"{len(x)} of them" if isinstance(x, (tuple, list)) else type(x).__name__
+        raise InvalidArgumentError(
+            f"`x` must be a tuple of {len(graph.inputs)} arrays, one an input. Received: {received}"
+        )
+    arrays = tuple(_checked(op, f"x[{i}]", part) for i, (op, part) in enumerate(zip(graph.inputs, x)))
+    if len({len(array) for array in arrays}) != 1:
+        raise InvalidArgumentError(
+            "All inputs must have the same number of samples. "
+            f"Received: {[len(array) for array in arrays]}"
+        )
+    return arrays
+
+
+def _checked(op, what, x) -> np.ndarray:
+    shape, spec = op.shape, op.spec
     array = np.asarray(x)
     if array.dtype.kind not in "iu":
         raise InvalidArgumentError(
-            f"`x` must hold the integer codes the device feeds ({spec.dtype}), not the "
+            f"`{what}` must hold the integer codes the device feeds ({spec.dtype}), not the "
             f"scaled floats Keras sees. Received: {array.dtype}"
         )
     if array.shape[1:] != shape or array.ndim != len(shape) + 1:
         raise InvalidArgumentError(
-            f"`x` must have shape (batch, {', '.join(map(str, shape))}). Received: {array.shape}"
+            f"`{what}` must have shape (batch, {', '.join(map(str, shape))}). Received: {array.shape}"
         )
     limits = np.iinfo(spec.dtype)
     if array.size and (array.min() < limits.min or array.max() > limits.max):
         raise InvalidArgumentError(
-            f"`x` must lie in {limits.min}..{limits.max} ({spec.dtype}). "
+            f"`{what}` must lie in {limits.min}..{limits.max} ({spec.dtype}). "
             f"Received: {array.min()}..{array.max()}"
         )
     return array.astype(spec.dtype)
@@ -115,6 +141,22 @@ def _conv2d(op, x):
     return total
 
 
+def _sumpool2d(op, x):
+    return sum(pixels for _, _, pixels in _windows(x, op.pool_size, op.strides, (1, 1), op.padding, fill=0))
+
+
+def _pad2d(op, x):
+    return np.pad(x, [(0, 0), *op.padding, (0, 0)])
+
+
+def _add(op, *sources):
+    return sum(sources)
+
+
+def _concat(op, *sources):
+    return np.concatenate(sources, axis=-1)
+
+
 def _maxpool2d(op, x):
     lowest = np.iinfo(x.dtype).min
     best = np.array(lowest, x.dtype)
@@ -137,6 +179,14 @@ def _flatten(op, x):
     return x.reshape(len(x), -1)
 
 
+def _reshape(op, x):
+    return x.reshape(len(x), *op.shape)
+
+
+def _divide(op, x):
+    return x.astype(np.float32) / np.float32(op.divisor)
+
+
 def _affine(op, x):
     return x.astype(np.float32) * op.scale + op.offset
 
@@ -146,8 +196,14 @@ _OPS = {
     g.Dense: _dense,
     g.Conv2D: _conv2d,
     g.MaxPool2D: _maxpool2d,
+    g.SumPool2D: _sumpool2d,
+    g.Pad2D: _pad2d,
+    g.Add: _add,
+    g.Concat: _concat,
     g.Threshold: _threshold,
     g.Sign: _sign,
     g.Flatten: _flatten,
+    g.Reshape: _reshape,
+    g.Divide: _divide,
     g.Affine: _affine,
 }

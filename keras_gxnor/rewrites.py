@@ -7,83 +7,179 @@ against `reference.run`).
 """
 
 import dataclasses
+import math
 
 import numpy as np
 
 from keras_gxnor import graph as g
 from keras_gxnor.errors import UnsupportedGraphError
 
+_KERNELS = (g.Dense, g.Conv2D)
+# A sum over a whole image of so many codes -1..1 stays within int8, where every back end has
+# it without weights; beyond, the step is taken by a kernel of ones.
+_SMALL_SUM = 127
+
 
 def canonical(graph: g.Graph) -> g.Graph:
-    """Returns an equal graph in which every Threshold directly follows its kernel, unflipped.
+    """Returns an equal graph in which every Threshold directly follows a kernel, unflipped.
 
     1. A flipped channel without pooling: negate its kernel column.
     2. kernel -> max pool -> threshold: threshold, then pool the codes. In a flipped
        channel y = g(max acc) with g falling, and -y = max(-g(acc)): the channel
        carries -y through the pool and a `Sign` turns it back.
     3. A `Sign` before a kernel is folded into the kernel's input rows.
+    4. kernel -> sum pool: one kernel, by linearity (the sums of shifted kernels).
+    5. A Threshold of codes gets a kernel of ones: of the window of a sum pool before it,
+       else of one pixel.
+    6. A kernel whose sums several nodes read is computed once for each.
 
     Raises:
         GraphError: if the graph is not sound.
-        UnsupportedGraphError: if a Threshold follows neither a kernel nor its pools, or
-            a kernel feeds more than one node.
+        UnsupportedGraphError: if a Threshold follows its kernel through something else, or
+            sums cannot be pooled in the kernel.
     """
-    types = graph.check()
-    result: list[g.Node] = []
-    place: dict[int, int] = {}  # old index -> index in result
-    for index, node in enumerate(graph.nodes):
-        inputs = tuple(place[i] for i in node.inputs)
-        if isinstance(node.op, g.Threshold):
-            place[index] = _hoist(result, node, inputs[0])
-        else:
-            readers = len(graph.consumers(index)) + graph.outputs.count(index)
-            if types[index].kind == "accumulator" and readers > 1:
+    graph.check()
+    return _fold_signs(_with_unique_names(_pruned(_Rewriter(graph).run())))
+
+
+class _Rewriter:
+    """Builds the new nodes; `place` maps old indices to new ones.
+
+    What a rewrite leaves unread is pruned afterwards.
+    """
+
+    def __init__(self, graph):
+        self.graph = graph
+        self.types = list(graph.check())
+        self.nodes: list[g.Node] = []
+        self.made: list[g.TensorType] = []
+        self.place: dict[int, int] = {}
+
+    def run(self) -> g.Graph:
+        for index, node in enumerate(self.graph.nodes):
+            inputs = tuple(self.place[i] for i in node.inputs)
+            if isinstance(node.op, g.Threshold):
+                self.place[index] = self.step(node, inputs[0])
+            elif isinstance(node.op, g.SumPool2D) and self.made[inputs[0]].kind == "accumulator":
+                self.place[index] = self.pooled_kernel(node, inputs[0])
+            else:
+                self.place[index] = self.append(node.name, node.op, *inputs)
+        return g.Graph(tuple(self.nodes), tuple(self.place[i] for i in self.graph.outputs), self.graph.name)
+
+    def append(self, name, op, *inputs) -> int:
+        node = g.Node(name, op, inputs)
+        self.made.append(g.infer(node, *(self.made[i] for i in inputs)))
+        self.nodes.append(node)
+        return len(self.nodes) - 1
+
+    def step(self, node, source) -> int:
+        """Appends threshold `node`, with a kernel of its own, above the pools between them."""
+        pools, shape = [], self.made[source].shape
+        while isinstance(self.nodes[source].op, g.MaxPool2D):
+            pools.append(self.nodes[source])
+            source = self.nodes[source].inputs[0]
+        if not isinstance(self.nodes[source].op, _KERNELS):
+            if self.made[source].kind != "code":
                 raise UnsupportedGraphError(
-                    f"Node `{node.name}` makes accumulators and must feed one node only. "
-                    f"Received: {readers} readers"
+                    f"Threshold `{node.name}` must follow a Dense or Conv2D, with nothing but max "
+                    f"pooling between. Received: {type(self.nodes[source].op).__name__} "
+                    f"`{self.nodes[source].name}`"
                 )
-            result.append(g.Node(node.name, node.op, inputs))
-            place[index] = len(result) - 1
-    rewritten = g.Graph(tuple(result), tuple(place[i] for i in graph.outputs), graph.name)
-    rewritten = _fold_signs(rewritten)
-    rewritten.check()
-    return rewritten
+            source = self.ones(node.name, source)
+        kernel, op = self.nodes[source], node.op
+        if pools:
+            # s = -x reaches t  <=>  x <= -t  <=>  not x >= 1 - t: the rising step of -y.
+            steps = np.where(op.flipped[:, None], 1 - op.thresholds[:, ::-1], op.thresholds)
+            source = self.append(kernel.name, kernel.op, *kernel.inputs)
+        else:
+            steps, turned = op.thresholds, np.where(op.flipped, -1, 1).astype(np.int8)
+            weights = dataclasses.replace(kernel.op, kernel=kernel.op.kernel * turned)
+            source = self.append(kernel.name, weights, *kernel.inputs)
+        plain = g.Threshold(steps.astype(np.int32), np.zeros_like(op.flipped), op.space)
+        done = self.append(node.name, plain, source)
+        for pool in reversed(pools):
+            done = self.append(pool.name, pool.op, done)
+        if pools and op.flipped.any():
+            signs = np.where(op.flipped, -1, 1).astype(np.int8)
+            done = self.append(f"{node.name}.sign", g.Sign(signs), done)
+        if self.made[done].shape != shape:  # a vector was made an image for its kernel of ones
+            done = self.append(f"{node.name}.shape", g.Reshape(shape), done)
+        return done
+
+    def ones(self, name, source) -> int:
+        """A depthwise kernel of ones on codes, the window of a sum pool or one pixel."""
+        below, shape = self.nodes[source], self.made[source].shape
+        size, strides, padding = (1, 1), (1, 1), "valid"
+        if isinstance(below.op, g.SumPool2D) and not self._small(source):
+            size, strides, padding = below.op.pool_size, below.op.strides, below.op.padding
+            source = below.inputs[0]
+        elif len(shape) != 3:
+            image = (1, math.prod(shape[:-1]), shape[-1])
+            source = self.append(f"{name}.image", g.Reshape(image), source)
+        ones = np.ones((*size, 1, shape[-1]), np.int8)
+        return self.append(f"{name}.ones", g.Conv2D(ones, strides, padding, groups=shape[-1]), source)
+
+    def _small(self, index):
+        made = self.made[index]
+        return made.shape[:2] == (1, 1) and max(-made.low.min(), made.high.max()) <= _SMALL_SUM
+
+    def pooled_kernel(self, node, source) -> int:
+        """The sum pool of a convolution as one convolution with a larger kernel."""
+        kernel, pool = self.nodes[source], node.op
+        conv = kernel.op
+        if not isinstance(conv, g.Conv2D) or conv.dilation != (1, 1) or (conv.padding, pool.padding) != (
+            "valid",
+            "valid",
+        ):
+            raise UnsupportedGraphError(
+                f"Node `{node.name}`: sums are pooled in their kernel, which must be a Conv2D without "
+                "padding and dilation; pool the activation, or put ZeroPadding2D before a valid "
+                f"convolution. Received: {type(conv).__name__} `{kernel.name}`"
+            )
+        strides = tuple(s * q for s, q in zip(conv.strides, pool.strides))
+        summed = _shifted_sum(conv.kernel, conv.strides, pool.pool_size)
+        if np.abs(summed).max() > 127:
+            raise UnsupportedGraphError(
+                f"Node `{node.name}`: the pooled kernel of `{kernel.name}` must stay within int8; pool "
+                f"the activation, or a smaller window. Received: {summed.min()}..{summed.max()}"
+            )
+        op = g.Conv2D(summed.astype(np.int8), strides, "valid", groups=conv.groups)
+        return self.append(kernel.name, op, *kernel.inputs)
 
 
-def _hoist(result, node, source) -> int:
-    """Appends threshold `node` to `result`, above the pools between it and its kernel."""
-    pools = []
-    while isinstance(result[source].op, g.MaxPool2D):
-        pools.append(result[source])
-        source = result[source].inputs[0]
-    kernel = result[source]
-    if not isinstance(kernel.op, (g.Dense, g.Conv2D)) or source != len(result) - 1 - len(pools):
-        raise UnsupportedGraphError(
-            f"Threshold `{node.name}` must follow a Dense or Conv2D, with nothing but max "
-            f"pooling between. Received: {type(kernel.op).__name__} `{kernel.name}`"
-        )
-    del result[source + 1 :]
-    op, flipped = node.op, node.op.flipped
-    if not pools:
-        negated = np.where(flipped, -kernel.op.kernel, kernel.op.kernel).astype(np.int8)
-        result[source] = dataclasses.replace(
-            kernel, op=dataclasses.replace(kernel.op, kernel=negated)
-        )
-        plain = dataclasses.replace(op, flipped=np.zeros_like(flipped))
-        result.append(g.Node(node.name, plain, (source,)))
-        return len(result) - 1
-    # s = -acc reaches t  <=>  acc <= -t  <=>  not acc >= 1 - t: the rising step of -y.
-    rising = np.where(flipped[:, None], 1 - op.thresholds[:, ::-1], op.thresholds)
-    plain = dataclasses.replace(
-        op, thresholds=rising.astype(np.int32), flipped=np.zeros_like(flipped)
-    )
-    result.append(g.Node(node.name, plain, (source,)))
-    for pool in reversed(pools):
-        result.append(g.Node(pool.name, pool.op, (len(result) - 1,)))
-    if flipped.any():
-        signs = np.where(flipped, -1, 1).astype(np.int8)
-        result.append(g.Node(f"{node.name}.sign", g.Sign(signs), (len(result) - 1,)))
-    return len(result) - 1
+def _shifted_sum(kernel, strides, window) -> np.ndarray:
+    """Sum of a kernel (height, width, ...) at all places of a pooling window, int64."""
+    size = [k + (p - 1) * s for k, p, s in zip(kernel.shape, window, strides)]
+    total = np.zeros((*size, *kernel.shape[2:]), np.int64)
+    for i in range(window[0]):
+        for j in range(window[1]):
+            top, left = i * strides[0], j * strides[1]
+            total[top : top + kernel.shape[0], left : left + kernel.shape[1]] += kernel
+    return total
+
+
+def _pruned(graph: g.Graph) -> g.Graph:
+    """The graph without nodes that no output needs; inputs stay."""
+    needed = set(graph.outputs)
+    for index in reversed(range(len(graph.nodes))):
+        if index in needed:
+            needed |= set(graph.nodes[index].inputs)
+    removed = [
+        i for i, n in enumerate(graph.nodes) if i not in needed and not isinstance(n.op, g.Input)
+    ]
+    return _without(graph, graph.nodes, set(removed))
+
+
+def _with_unique_names(graph: g.Graph) -> g.Graph:
+    """The graph with numbers behind repeated names."""
+    taken, nodes = set(), []
+    for node in graph.nodes:
+        name, count = node.name, 1
+        while name in taken:
+            name, count = f"{node.name}_{count}", count + 1
+        taken.add(name)
+        nodes.append(dataclasses.replace(node, name=name))
+    return dataclasses.replace(graph, nodes=tuple(nodes))
 
 
 def _fold_signs(graph: g.Graph) -> g.Graph:
@@ -99,13 +195,15 @@ def _fold_signs(graph: g.Graph) -> g.Graph:
             flat = target[0]
             signs = np.tile(signs, types[flat].shape[0] // len(signs))
             target = [] if flat in graph.outputs else graph.consumers(flat)
-        if len(target) != 1 or not isinstance(nodes[target[0]].op, (g.Dense, g.Conv2D)):
+        if len(target) != 1 or not isinstance(nodes[target[0]].op, _KERNELS):
             continue
         kernel = nodes[target[0]]
         op = dataclasses.replace(kernel.op, kernel=_scale_inputs(kernel.op, signs))
         nodes[target[0]] = dataclasses.replace(kernel, op=op)
         removed.add(index)
-    return _without(graph, nodes, removed)
+    folded = _without(graph, nodes, removed)
+    folded.check()
+    return folded
 
 
 def _scale_inputs(op, signs) -> np.ndarray:
@@ -123,7 +221,7 @@ def _without(graph, nodes, removed) -> g.Graph:
     for index, node in enumerate(nodes):
         inputs = tuple(place[i] for i in node.inputs)
         if index in removed:
-            place[index] = inputs[0]
+            place[index] = inputs[0] if inputs else None
             continue
         place[index] = len(result)
         result.append(dataclasses.replace(node, inputs=inputs))

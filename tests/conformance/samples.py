@@ -14,34 +14,77 @@ IMAGE = g.InputSpec("uint8", 1 / 128, 128)
 
 
 class Chain:
-    """Appends operations one after the other, with random but reproducible constants."""
+    """Appends operations one after the other, with random but reproducible constants.
+
+    `here` is the node that the next operation reads; `at` moves it, to make branches.
+    """
 
     def __init__(self, name, shape, spec=IMAGE, seed=0):
         self.name = name
         self.rng = np.random.default_rng([seed, *name.encode()])
-        self.nodes = [g.Node("input", g.Input(tuple(shape), spec))]
+        self.nodes, self._types = [], []
+        self.input(shape, spec)
 
     @property
     def type(self):
-        return g.Graph(tuple(self.nodes), (len(self.nodes) - 1,)).check()[-1]
+        return self._types[self.here]
 
-    def add(self, op):
+    def input(self, shape, spec=IMAGE):
+        """Another input; all come before the first operation."""
+        name = f"input_{len(self.nodes)}" if self.nodes else "input"
+        return self._append(g.Node(name, g.Input(tuple(shape), spec)))
+
+    def add(self, op, *others):
+        """Appends an operation that reads the node `here` and then the nodes `others`."""
         name = f"{type(op).__name__.lower()}_{len(self.nodes)}"
-        self.nodes.append(g.Node(name, op, (len(self.nodes) - 1,)))
+        return self._append(g.Node(name, op, (self.here, *others)))
+
+    def _append(self, node):
+        self._types.append(g.infer(node, *(self._types[i] for i in node.inputs)))
+        self.nodes.append(node)
+        self.here = len(self.nodes) - 1
         return self
+
+    def at(self, index):
+        self.here = index
+        return self
+
+    def plus(self, *others):
+        return self.add(g.Add(), *others)
+
+    def join(self, *others):
+        return self.add(g.Concat(), *others)
+
+    def average(self, size=2, strides=None, padding="valid"):
+        """A sum pool; size None: of the whole image, and a vector."""
+        if size is None:
+            return self.add(g.SumPool2D(self.type.shape[:2], self.type.shape[:2])).flatten()
+        pair = (size, size) if isinstance(size, int) else size
+        return self.add(g.SumPool2D(pair, pair if strides is None else (strides, strides), padding))
+
+    def depthwise(self, size=3, **kwargs):
+        channels = self.type.shape[-1]
+        return self.conv(channels * kwargs.pop("multiplier", 1), size, groups=channels, **kwargs)
 
     def trits(self, shape, zeros=1 / 3):
         probabilities = [(1 - zeros) / 2, zeros, (1 - zeros) / 2]
         return self.rng.choice(np.array([-1, 0, 1], np.int8), size=shape, p=probabilities)
 
-    def conv(self, filters, size=3, strides=1, padding="valid", dilation=1, groups=1, zeros=1 / 3):
+    def weights(self, shape, zeros, space):
+        if space is None:
+            return self.trits(shape, zeros)
+        return self.rng.choice(space.codes(), size=shape).astype(np.int8)
+
+    def conv(
+        self, filters, size=3, strides=1, padding="valid", dilation=1, groups=1, zeros=1 / 3, space=None
+    ):
         pair = (size, size) if isinstance(size, int) else size
         both = lambda v: (v, v) if isinstance(v, int) else v
-        kernel = self.trits((*pair, self.type.shape[-1] // groups, filters), zeros)
+        kernel = self.weights((*pair, self.type.shape[-1] // groups, filters), zeros, space)
         return self.add(g.Conv2D(kernel, both(strides), padding, both(dilation), groups))
 
-    def dense(self, units, zeros=1 / 3):
-        return self.add(g.Dense(self.trits((self.type.shape[0], units), zeros)))
+    def dense(self, units, zeros=1 / 3, space=None):
+        return self.add(g.Dense(self.weights((self.type.shape[0], units), zeros, space)))
 
     def pool(self, size=2, strides=None, padding="valid"):
         pair = (size, size) if isinstance(size, int) else size
@@ -84,17 +127,19 @@ class Chain:
             self.add(g.Affine(scale, offset))
         return self
 
-    def graph(self):
-        return g.Graph(tuple(self.nodes), (len(self.nodes) - 1,), self.name)
+    def graph(self, *outputs):
+        return g.Graph(tuple(self.nodes), outputs or (self.here,), self.name)
 
 
 def inputs(graph, batch=8, seed=0):
     """Random codes of the whole input range, with the all-lowest and all-highest image."""
-    rng = np.random.default_rng(seed)
-    limits = np.iinfo(graph.input.spec.dtype)
-    x = rng.integers(limits.min, limits.max + 1, (batch, *graph.input.shape))
-    x[0], x[1] = limits.min, limits.max
-    return x.astype(graph.input.spec.dtype)
+    rng, found = np.random.default_rng(seed), []
+    for op in graph.inputs:
+        limits = np.iinfo(op.spec.dtype)
+        x = rng.integers(limits.min, limits.max + 1, (batch, *op.shape))
+        x[0], x[1] = limits.min, limits.max
+        found.append(x.astype(op.spec.dtype))
+    return found[0] if len(found) == 1 else tuple(found)
 
 
 def _small_cnn(name, seed=0):
@@ -148,4 +193,135 @@ _BUILDERS = {
     "conv_pool_logits": lambda n: Chain(n, (9, 9, 1)).conv(6).step().conv(3).pool(3).flatten().logits(),
     "cnn_int8_input": lambda n: Chain(n, (8, 8, 2), g.InputSpec("int8", 1 / 128, 0)).conv(16, padding="same").step().pool().flatten().dense(4).logits(),
 }
+
+
+def _residual(name, blocks=2, seed=0):
+    """conv, then blocks of x + step(conv(x)): codes in -3..3 by the end."""
+    c = Chain(name, (8, 8, 2), seed=seed).conv(12, padding="same").step()
+    for _ in range(blocks):
+        start = c.here
+        c.conv(12, padding="same").step().plus(start)
+    return c.average(None).dense(5).logits().graph()
+
+
+def _residual_step(name):
+    """The sum is thresholded again: a Threshold of codes, after an image and after a vector."""
+    c = Chain(name, (6, 6, 3)).conv(8, padding="same").step()
+    start = c.here
+    c.conv(8, padding="same").step().plus(start).step(flip=0.5).flatten().dense(20).step()
+    start = c.here
+    c.dense(20).step().plus(start).step(flip=0.5).dense(4).logits()
+    return c.graph()
+
+
+def _inception(name):
+    c = Chain(name, (8, 8, 3)).conv(6, padding="same").step()
+    start = c.here
+    one = c.conv(4, 1).step().here
+    three = c.at(start).conv(5, 3, padding="same").step(flip=0.5).here
+    c.at(start).pool(3, 1, "same").conv(3, 1).step().join(one, three)
+    return c.conv(8, 3).step().flatten().dense(4).logits().graph()
+
+
+def _densenet(name):
+    """Every layer reads all before it; the joined codes are normalized again."""
+    c = Chain(name, (6, 6, 2)).conv(5, padding="same").step()
+    for _ in range(3):
+        start = c.here
+        c.step(flip=0.4).conv(4, padding="same").step().join(start)
+    return c.average(2).conv(6, 1).step().average(None).dense(3).logits().graph()
+
+
+def _two_inputs(name, sum_branches=False):
+    c = Chain(name, (8, 8, 1)).input((11,), g.InputSpec("int8", 1 / 64, 3))
+    image = c.at(0).conv(6).step().pool().flatten().dense(9).step().here
+    c.at(1).dense(9).step()
+    (c.plus if sum_branches else c.join)(image)
+    return c.dense(12).step().dense(3).logits().graph()
+
+
+def _two_outputs(name):
+    c = Chain(name, (8, 8, 2)).conv(8).step()
+    body = c.here
+    first = c.pool().flatten().dense(4).logits().here
+    second = c.at(body).conv(3, 2).logits().here
+    return c.graph(first, second)
+
+
+def _same_sums_twice(name):
+    """One kernel, read by two thresholds and by the logits."""
+    c = Chain(name, (20,)).dense(16)
+    sums = c.here
+    a = c.step(flip=0.5).here
+    b = c.at(sums).step(flip=0.2).plus(a).dense(3).logits().here
+    return c.graph(b, c.at(sums).logits().here)
+
+
+def _mobile(name):
+    c = Chain(name, (12, 12, 1)).conv(8, 3, 2, "same").step()
+    for filters, strides in ((16, 1), (16, 2), (24, 1)):
+        c.depthwise(3, strides=strides, padding="same").step().conv(filters, 1).step(flip=0.5)
+    return c.average(None).dense(5).logits()
+
+
+def _conv1d(name):
+    """A sequence of 40 steps of 3 channels as an image of height 1."""
+    c = Chain(name, (40, 3)).add(g.Reshape((1, 40, 3))).conv(10, (1, 5), (1, 2)).step()
+    return c.conv(9, (1, 3), dilation=(1, 2)).pool((1, 2)).step(flip=0.5).flatten().dense(4).logits()
+
+
+Z = {order: DiscreteSpace(order) for order in range(8)}
+_GRAPHS = {
+    "residual": _residual,
+    "residual_deep": lambda n: _residual(n, 6, 1),
+    "residual_step": _residual_step,
+    "inception": _inception,
+    "densenet": _densenet,
+    "two_inputs_joined": _two_inputs,
+    "two_inputs_added": lambda n: _two_inputs(n, True),
+    "two_outputs": _two_outputs,
+    "same_sums_twice": _same_sums_twice,
+}
+_BUILDERS |= {
+    "mobile": _mobile,
+    "conv1d": _conv1d,
+    "depthwise_multiplier": lambda n: Chain(n, (9, 9, 3)).depthwise(3, multiplier=2).step().depthwise(2, strides=(2, 2)).step().flatten().dense(3).logits(),
+    "depthwise_dilated_same": lambda n: Chain(n, (9, 9, 4)).conv(5, 1).step().depthwise(3, dilation=2, padding="same").step().flatten().dense(3).logits(),
+    "average_codes_2x2": lambda n: Chain(n, (9, 8, 2)).conv(7).step().average(2).conv(6, 2).step().flatten().dense(3).logits(),
+    "average_codes_same": lambda n: Chain(n, (9, 8, 2)).conv(7).step().average(3, 2, "same").conv(6, 2).step().flatten().dense(3).logits(),
+    "average_sums_2x2": lambda n: Chain(n, (9, 8, 2)).conv(7).average(2).step(flip=0.5).conv(6, 2).step().flatten().dense(3).logits(),
+    "average_sums_overlapping": lambda n: Chain(n, (10, 9, 2)).conv(7, 3, 2).average(2, 1).step(flip=0.5).flatten().dense(3).logits(),
+    "average_then_step": lambda n: Chain(n, (9, 9, 2)).conv(7).step().average(3).step(flip=0.5).conv(4, 2).step().flatten().dense(3).logits(),
+    "average_input": lambda n: Chain(n, (8, 8, 2)).average(2).conv(5, 2).logits(),
+    "average_sums_max_step": lambda n: Chain(n, (10, 10, 2)).conv(5).average(2).pool().step(flip=0.5).flatten().dense(3).logits(),
+    "global_average": lambda n: Chain(n, (7, 7, 2)).conv(9, padding="same").step().average(None).dense(4).logits(),
+    "global_average_wide": lambda n: Chain(n, (14, 14, 1)).conv(6, padding="same").step().average(None).dense(4).logits(),
+    "global_average_step": lambda n: Chain(n, (9, 9, 1)).conv(6, padding="same").step().average(None).step(flip=0.5).dense(8).step().dense(4).logits(),
+    "global_average_wide_step": lambda n: _wide_average_step(n),
+    "global_average_divided": lambda n: Chain(n, (7, 7, 2)).conv(4, padding="same").step().average(None).add(g.Divide(49)).logits(),
+    "global_max": lambda n: Chain(n, (7, 7, 2)).conv(9, padding="same").pool(7).step(flip=0.5).flatten().dense(4).logits(),
+    "zero_padding": lambda n: Chain(n, (7, 6, 2)).add(g.Pad2D(((1, 2), (0, 3)))).conv(9).step().add(g.Pad2D(((2, 0), (1, 1)))).conv(5, strides=2).step().flatten().dense(4).logits(),
+    "step_of_input": lambda n: Chain(n, (7, 6, 2)).step(flip=0.5).conv(9).step().flatten().dense(4).logits(),
+    "step_of_vector": lambda n: Chain(n, (30,)).step(flip=0.5).dense(9).step().dense(4).logits(),
+    "step_of_max": lambda n: Chain(n, (8, 8, 2)).conv(5).step().pool().step(flip=0.5).conv(4, 2).step().flatten().dense(3).logits(),
+    "reshape": lambda n: Chain(n, (24,)).dense(24).step().add(g.Reshape((4, 3, 2))).conv(5, 2).step().add(g.Reshape((2, 3, 5))).conv(4, 2).logits(),
+    "asymmetric_strides": lambda n: Chain(n, (11, 13, 3)).conv(9, (3, 5), (3, 2), "same").step().conv(5, (2, 1), (1, 3)).step().flatten().dense(3).logits(),
+    "z2": lambda n: Chain(n, (9, 8, 2)).conv(6).step(space=Z[2]).pool().conv(5, 2).step(space=Z[2], flip=0.5).flatten().dense(3).logits(),
+    "z3_pool_before": lambda n: Chain(n, (9, 8, 2)).conv(6).pool().step(space=Z[3], flip=0.5).conv(5, 2).step().flatten().dense(3).logits(),
+    "z4_dense": lambda n: Chain(n, (30,)).dense(20).step(space=Z[4]).dense(8).step(space=Z[4]).dense(3).logits(),
+    "z7_activation": lambda n: Chain(n, (30,)).dense(9).step(space=Z[7]).dense(8).step().dense(3).logits(),
+    "z2_weights": lambda n: Chain(n, (9, 8, 2)).conv(6, space=Z[2]).step().conv(5, 2, space=Z[2]).step(flip=0.5).flatten().dense(3, space=Z[2]).logits(),
+    "z5_weights": lambda n: Chain(n, (30,)).dense(20, space=Z[5]).step().dense(8, space=Z[5]).step(space=Z[3]).dense(3, space=Z[7]).logits(),
+    "binary_all": lambda n: Chain(n, (9, 8, 2)).conv(9, space=Z[0]).step(space=BINARY).pool().conv(5, 2, space=Z[0]).step(space=BINARY, flip=0.5).flatten().dense(3, space=Z[0]).logits(),
+    "logits_beyond_int16": lambda n: Chain(n, (600,)).dense(4, zeros=0).logits(),
+}
+
+
+def _wide_average_step(name):
+    c = Chain(name, (14, 14, 1)).conv(6, padding="same").step()
+    c.add(g.SumPool2D((14, 14), (14, 14))).step(flip=0.5)
+    return c.flatten().dense(4).logits()
+
+
 SAMPLES = {name: (lambda n=name, b=build: b(n).graph()) for name, build in _BUILDERS.items()}
+SAMPLES |= {name: (lambda n=name, b=build: b(n)) for name, build in _GRAPHS.items()}

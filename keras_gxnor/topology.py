@@ -1,0 +1,157 @@
+"""A Keras model as a list of layer calls in the order data flows, or a clear word why it is none."""
+
+import dataclasses
+
+import keras
+
+from keras_gxnor.errors import InvalidArgumentError, UnsupportedLayerError
+
+
+@dataclasses.dataclass(frozen=True)
+class Call:
+    """One use of a layer. Tensors are numbered: first the model's inputs, then what calls make.
+
+    Attributes:
+        layer: The Keras layer.
+        inputs: Numbers of the tensors it reads.
+        output: Number of the tensor it makes.
+    """
+
+    layer: keras.layers.Layer
+    inputs: tuple[int, ...]
+    output: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Topology:
+    """The data flow of a model.
+
+    Attributes:
+        inputs: Shapes of the inputs without the batch axis; tensor i is input i.
+        calls: The calls, each after those it reads.
+        outputs: Numbers of the tensors that are the model's outputs.
+    """
+
+    inputs: tuple[tuple[int, ...], ...]
+    calls: tuple[Call, ...]
+    outputs: tuple[int, ...]
+
+    def consumers(self, tensor: int) -> list[Call]:
+        """The calls that read a tensor."""
+        return [call for call in self.calls if tensor in call.inputs]
+
+
+def read(model) -> Topology:
+    """The layer calls of a Sequential or Functional model; nested models are unfolded.
+
+    Inputs and outputs come in the order of `model.inputs` and `model.outputs`, in dicts
+    sorted by key as Keras sorts them. A layer that is used twice is called twice.
+
+    Args:
+        model: A built `keras.Sequential` or Functional `keras.Model`.
+
+    Raises:
+        UnsupportedLayerError: if the model is subclassed, uses a bare operation, or has an
+            input without a fixed shape.
+        InvalidArgumentError: if `model` is no Keras model or is not built.
+
+    Example:
+
+    >>> from keras_gxnor import topology
+    >>> model = keras.Sequential([keras.Input((4,)), GXNORDense(2), keras.layers.Identity()])
+    >>> [(call.inputs, call.output) for call in topology.read(model).calls]
+    [((0,), 1), ((1,), 2)]
+    """
+    if not isinstance(model, keras.Model):
+        raise InvalidArgumentError(f"Expected a Keras model. Received: {type(model).__name__}")
+    if not model.built:
+        raise InvalidArgumentError(f"Model `{model.name}` is not built. Start it with keras.Input(shape).")
+    if not isinstance(model, keras.Sequential):
+        _functional_config(model)
+    shapes = tuple(_fixed(model, tensor) for tensor in model.inputs)
+    calls: list[Call] = []
+    outputs = _unfold(model, tuple(range(len(shapes))), len(shapes), calls)
+    return Topology(shapes, tuple(calls), tuple(outputs))
+
+
+def _fixed(model, tensor) -> tuple[int, ...]:
+    shape = tuple(tensor.shape[1:])
+    if not shape or any(not isinstance(n, int) for n in shape):
+        raise UnsupportedLayerError(
+            f"Model `{model.name}` must have inputs of a fixed shape. "
+            f"Received: shape={tensor.shape} of `{tensor.name}`"
+        )
+    return shape
+
+
+def _functional_config(model) -> dict:
+    config = model.get_config()
+    if not isinstance(config, dict) or "input_layers" not in config or "layers" not in config:
+        raise UnsupportedLayerError(
+            f"Model `{model.name}` is subclassed, so its data flow cannot be read. Build it as a "
+            "keras.Sequential or Functional model."
+        )
+    return config
+
+
+def _call(layer, inputs, first, calls) -> list[int]:
+    """Appends the call of a layer or of all layers of a nested model; numbers of what it makes."""
+    if isinstance(layer, keras.Model):
+        return _unfold(layer, inputs, first, calls)
+    calls.append(Call(layer, tuple(inputs), first + len(calls)))
+    return [calls[-1].output]
+
+
+def _unfold(model, inputs, first, calls) -> list[int]:
+    """Appends the calls of a model on tensors `inputs`; numbers of its outputs.
+
+    first: number of the first tensor that a call makes.
+    """
+    if isinstance(model, keras.Sequential):
+        tensors = list(inputs)
+        for layer in model.layers:
+            if not isinstance(layer, keras.layers.InputLayer):
+                tensors = _call(layer, tensors, first, calls)
+        return tensors
+    config = _functional_config(model)
+    layers = {layer.name: layer for layer in model.layers}
+    made = {ref: [tensor] for ref, tensor in zip(_plain_refs(config["input_layers"]), inputs)}
+    made = {(name, node): tensors for (name, node, _), tensors in made.items()}
+    waiting = [
+        (entry["name"], number, list(_histories([node.get("args"), node.get("kwargs")])))
+        for entry in config["layers"]
+        for number, node in enumerate(entry["inbound_nodes"])
+    ]
+    while waiting:
+        ready = [use for use in waiting if all((n, k) in made for n, k, _ in use[2])]
+        for name, number, refs in ready:
+            if name not in layers:
+                raise UnsupportedLayerError(
+                    f"`{name}` is a bare Keras operation, which has no exact integer form. Nearest "
+                    "supported form: layers only, such as keras.layers.Add and Concatenate."
+                )
+            sources = [made[n, k][i] for n, k, i in refs]
+            made[name, number] = _call(layers[name], sources, first, calls)
+        waiting = [use for use in waiting if use not in ready]
+    return [made[n, k][i] for n, k, i in _plain_refs(config["output_layers"])]
+
+
+def _histories(value):
+    """(layer, node, tensor) of the `keras_history` entries anywhere below `value`, in order."""
+    if isinstance(value, dict):
+        if "keras_history" in value:
+            yield tuple(value["keras_history"])
+            return
+        value = [value[key] for key in sorted(value)]
+    if isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _histories(item)
+
+
+def _plain_refs(value) -> list[tuple]:
+    """(layer, node, tensor) of `input_layers` / `output_layers`, which Keras nests by their structure."""
+    if isinstance(value, dict):
+        value = [value[key] for key in sorted(value)]
+    elif value and isinstance(value[0], str):
+        return [tuple(value)]
+    return [ref for item in value for ref in _plain_refs(item)]
