@@ -64,10 +64,10 @@ def read(model) -> Topology:
     """
     if not isinstance(model, keras.Model):
         raise InvalidArgumentError(f"Expected a Keras model. Received: {type(model).__name__}")
-    if not model.built:
-        raise InvalidArgumentError(f"Model `{model.name}` is not built. Start it with keras.Input(shape).")
     if not isinstance(model, keras.Sequential):
         _functional_config(model)
+    if not model.built:
+        raise InvalidArgumentError(f"Model `{model.name}` is not built. Start it with keras.Input(shape).")
     shapes = tuple(_fixed(model, tensor) for tensor in model.inputs)
     calls: list[Call] = []
     outputs = _unfold(model, tuple(range(len(shapes))), len(shapes), calls)

@@ -45,7 +45,7 @@ def test_layers_hold(layout):
         ("reference.py", "from keras_gxnor import lowering"),
         ("spaces.py", "from keras_gxnor import graph"),
         ("layers/dense.py", "from keras_gxnor import lowering"),
-        ("lowering.py", "from keras_gxnor import converters"),
+        ("lowering/flow.py", "from keras_gxnor import converters"),
         ("converters/tflite.py", "import tensorflow"),
     ],
 )
