@@ -11,3 +11,13 @@ def _seed():
     keras.utils.set_random_seed(0)
     yield
     keras.mixed_precision.set_global_policy("float32")
+
+
+def pytest_addoption(parser):
+    parser.addoption("--networks", type=int, default=200, help="Random networks to convert and compare.")
+
+
+@pytest.fixture
+def networks(request):
+    """How many random networks to draw."""
+    return request.config.getoption("--networks")

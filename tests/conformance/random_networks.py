@@ -1,0 +1,219 @@
+"""Random networks as short programs, which hypothesis can draw, shrink and print.
+
+    python -m tests.conformance.random_networks 'Program(seed=..., ...)'
+
+builds the network that a failed test has printed, and compares it on every runtime.
+"""
+
+import dataclasses
+import sys
+
+import numpy as np
+from hypothesis import strategies as st
+
+from keras_gxnor import graph as g
+from keras_gxnor import reference
+from keras_gxnor.converters import interpreters, tflite, verification
+from keras_gxnor.spaces import DiscreteSpace
+from tests.conformance.samples import Chain, inputs
+
+_LARGEST = 4000  # values of a tensor: tests stay fast
+SPECS = (
+    g.InputSpec("uint8", 1 / 128, 128),
+    g.InputSpec("uint8", 1 / 255, 0),
+    g.InputSpec("int8", 1 / 64, -5),
+    g.InputSpec("int8", 1.0, 0),
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Program:
+    """A network: `steps` are applied in order; one that does not fit is left out.
+
+    A step is (name, five numbers), each number taken modulo what there is to choose from.
+    """
+
+    seed: int
+    shape: tuple
+    spec: int
+    steps: tuple
+    logits: int = 1
+
+
+def programs():
+    """Strategy of `Program`s."""
+    names = st.sampled_from(sorted(_STEPS))
+    steps = st.tuples(names, *[st.integers(0, 11)] * 5)
+    sizes = st.integers(1, 9)
+    shape = st.one_of(st.tuples(st.integers(1, 70)), st.tuples(sizes, sizes, st.integers(1, 5)))
+    return st.builds(
+        Program,
+        st.integers(0, 99),
+        shape,
+        st.integers(0, len(SPECS) - 1),
+        st.lists(steps, max_size=9).map(tuple),
+        st.integers(0, 2),
+    )
+
+
+def build(program: Program) -> g.Graph:
+    """The graph of a program; its constants depend on the seed alone."""
+    chain = Chain("random", program.shape, SPECS[program.spec], program.seed)
+    for name, *numbers in program.steps:
+        _STEPS[name](chain, *numbers)
+    if len(chain.type.shape) == 1:
+        chain.dense(1 + program.seed % 5)
+    else:
+        chain.conv(1 + program.seed % 5, (1, 1))
+    return chain.logits(program.logits).graph()
+
+
+def mismatches(graph, images=6) -> dict:
+    """{runtime: samples that differ from the reference}."""
+    x = inputs(graph, images)
+    truth, model = reference.run(graph, x), tflite.emit(graph, "random").main
+    if truth.dtype != np.float32:  # sums, which the file gives as floats
+        truth = truth.astype(np.float32)
+    return {
+        kernels: verification.count_mismatches(interpreters.run(model, x, kernels), truth)[0]
+        for kernels in interpreters.KERNELS
+    }
+
+
+def _fits(chain):
+    """Whether an int8 operator can read the codes here."""
+    t = chain.type
+    return t.kind == "code" and (chain.here == 0 or max(-t.low.min(), t.high.max()) <= 127)
+
+
+def _image(chain):
+    return len(chain.type.shape) == 3
+
+
+def _step_after(chain, order, flip):
+    """A step of a space that the program chooses; ternary most often."""
+    space = DiscreteSpace((1, 1, 0, 1, 2, 1, 1, 3)[order % 8])
+    extreme = order == 11 and space.order == 1
+    chain.step(flip=flip / 11, space=space, extreme=extreme)
+
+
+def _window(chain, size, stride, same):
+    height, width, _ = chain.type.shape
+    pair = (1 + size % min(4, height), 1 + (size // 2) % min(4, width))
+    return pair, 1 + stride % 2, "same" if same % 2 else "valid"
+
+
+def _conv(chain, filters, size, stride, order, flip):
+    if not _image(chain) or not _fits(chain):
+        return
+    pair, strides, padding = _window(chain, size, stride, stride // 2)
+    channels = chain.type.shape[-1]
+    groups = channels if filters == 11 else 1
+    dilation = 2 if size == 11 and max(pair) > 1 and padding == "same" and strides == 1 else 1
+    chain.conv((1 + filters) * groups if groups == 1 else groups, pair, strides, padding, dilation, groups)
+    if order == 9:
+        chain.pool(1 + size % min(2, *chain.type.shape[:2]))
+    _step_after(chain, order, flip)
+
+
+def _dense(chain, units, order, flip, zeros, _):
+    if not _fits(chain):
+        return
+    if _image(chain):
+        chain.conv(1 + units, (1, 1), zeros=zeros / 11)
+    else:
+        chain.dense(1 + 3 * units, zeros=zeros / 11)
+    _step_after(chain, order, flip)
+
+
+def _averaged_conv(chain, filters, size, stride, order, flip):
+    """kernel -> sum pool -> step."""
+    if not _image(chain) or not _fits(chain) or min(chain.type.shape[:2]) < 4:
+        return
+    chain.conv(1 + filters, 1 + size % 3).average(2, 1 + stride % 2)
+    _step_after(chain, order, flip)
+
+
+def _max(chain, size, stride, same, *_):
+    if _image(chain):
+        pair, strides, padding = _window(chain, size, stride, same)
+        chain.pool(pair, strides, padding)
+
+
+def _sum(chain, size, stride, same, *_):
+    if _image(chain):
+        pair, strides, padding = _window(chain, size, stride, same)
+        chain.average(pair, strides, padding)
+
+
+def _global(chain, *_):
+    if _image(chain):
+        chain.average(None)
+
+
+def _flat(chain, *_):
+    if _image(chain) and np.prod(chain.type.shape) < _LARGEST:
+        chain.flatten()
+
+
+def _again(chain, order, flip, *_):
+    """A step of codes."""
+    if _fits(chain):
+        _step_after(chain, order, flip)
+
+
+def _pad(chain, top, bottom, left, right, _):
+    if _image(chain) and np.prod(chain.type.shape) < _LARGEST:
+        chain.add(g.Pad2D(((top % 3, bottom % 3), (left % 3, right % 3))))
+
+
+def _earlier(chain, back, agree):
+    """The node that `back` chooses of those that could be merged with this one, or None."""
+    here = chain.type
+    found = [
+        i
+        for i, t in enumerate(chain._types)
+        if t.kind == "code" and agree(t.shape, here.shape) and (i > 0) == (chain.here > 0)
+    ]
+    return found[back % len(found)] if found else None
+
+
+def _add(chain, back, *_):
+    other = _earlier(chain, back, lambda a, b: a == b)
+    if other is not None:
+        chain.plus(other)
+
+
+def _join(chain, back, *_):
+    other = _earlier(chain, back, lambda a, b: a[:-1] == b[:-1])
+    if other is not None and np.prod(chain.type.shape) < _LARGEST:
+        chain.join(other)
+
+
+def _shape(chain, *_):
+    if _image(chain):
+        height, width, channels = chain.type.shape
+        chain.add(g.Reshape((width, height, channels)))
+
+
+_STEPS = {
+    "conv": _conv,
+    "dense": _dense,
+    "averaged_conv": _averaged_conv,
+    "max": _max,
+    "sum": _sum,
+    "global": _global,
+    "flat": _flat,
+    "again": _again,
+    "pad": _pad,
+    "add": _add,
+    "join": _join,
+    "shape": _shape,
+}
+
+
+if __name__ == "__main__":
+    found = build(eval(sys.argv[1], {"Program": Program}))
+    for node in found.nodes:
+        print(node.name, node.inputs, node.op)
+    print(mismatches(found, 64))
