@@ -116,7 +116,7 @@ class Chain:
                 np.stack([np.zeros_like(bound), np.ones_like(bound)]),  # 0 at 0 only
             ]
             for channel in range(channels):
-                thresholds[channel] = choices[channel % len(choices)][:, channel]
+                thresholds[channel] = np.sort(choices[channel % len(choices)][:, channel])
         return self.add(g.Threshold(thresholds, flipped, space))
 
     def logits(self, stages=1):
