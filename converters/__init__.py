@@ -1,8 +1,7 @@
 """From a trained model to files that compute exactly what Keras computed.
 
 `convert` makes an `Artifact` (a TFLite file, the same with all that TensorFlow Lite Micro
-needs, or a C header), `verify` runs every back end
-against Keras and counts the differences.
+needs, or a C header), `verify` runs every back end against Keras and counts the differences.
 """
 
 import dataclasses

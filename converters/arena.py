@@ -42,10 +42,14 @@ def interpreter(size):
 
 model = open("model.tflite", "rb").read()
 low, high, grain = map(int, sys.argv[1:])
-while high - low > grain:
+made = interpreter(high)
+while made and high - low > grain:
     middle = (low + high) // 2 // grain * grain
-    low, high = (low, middle) if interpreter(middle) else (middle, high)
-if made := interpreter(high):
+    if smaller := interpreter(middle):
+        made, high = smaller, middle
+    else:
+        low = middle
+if made:
     outputs = []
     for image in np.load("inputs.npy"):
         made.set_input(image[None], 0)
@@ -150,7 +154,8 @@ def kernel_scratch(steps) -> int:
 
     Source: the `*_get_buffer_size` functions of CMSIS-NN, releases up to 2026.
     """
-    return max((_SCRATCH[step.name](step) for step in steps if step.name in _SCRATCH), default=0)
+    integer = [s for s in steps if s.name in _SCRATCH and s.inputs[0].dtype != "float32"]
+    return max((_SCRATCH[step.name](step) for step in integer), default=0)
 
 
 def _conv(step) -> int:
