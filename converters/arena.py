@@ -20,7 +20,8 @@ GRAIN = 16  # bytes: TFLM aligns tensors to 16, so finer steps mean nothing
 _LARGEST = 1 << 28
 _TIMEOUT = 600  # seconds for one process
 # Added to the measurement, on top of the scratch of optimized kernels: a release of TFLM other than
-# the measured one may keep more of its own records (about 100 bytes an operator and tensor here).
+# the measured one may keep more records of its own, and each scratch buffer has a handle. A choice,
+# not a bound: the records of small nets are one to three kilobytes in all.
 RESERVE = 512
 
 # Runs in a process of its own: in an arena that is too small, some kernels write to a null

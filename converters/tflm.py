@@ -119,6 +119,7 @@ def emit(graph: g.Graph, name: str, **options) -> Artifact:
         "data": rows([f"0x{byte:02x}" for byte in base.main], 16),
         "data_size": len(base.main),
         "inputs": [rows([str(q) for q in image], 20) for image in x.reshape(len(x), -1).tolist()],
+        "vector_bytes": x.nbytes + expected.nbytes,
         "outputs": [rows([f"0x{bits:08x}u" for bits in image], 8) for image in _bits(expected)],
     }
     return Artifact("tflm", prefix, graph, {**base.files, **_sources(prefix, fields)}, sizes)

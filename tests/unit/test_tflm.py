@@ -256,18 +256,44 @@ def test_a_crash_counts_as_too_small():
     assert arena._bounds([("try", 96)], 16, 96) == (96, 96)
 
 
-def test_files_that_never_run_are_refused():
-    x = inputs(SAMPLES["dense_only"]())[:1]
-    data = tflite.emit(SAMPLES["dense_only"](), "net").main
-    with pytest.raises(ToolError, match="refused the file"):
-        arena.measure(data[:8] + b"\xff" * 500, x, np.zeros((1, 3), np.float32))
-
-
-def test_a_wrong_bit_in_the_measurement_is_refused():
+@pytest.fixture
+def small():
     graph = SAMPLES["dense_only"]()
-    x, expected = tflm._vectors(graph)
+    return tflite.emit(graph, "net").main, *tflm._vectors(graph)
+
+
+def test_a_kernel_that_crashes_in_a_small_arena_harms_nobody(small, monkeypatch):
+    line = "    try:\n"
+    crash = f"    if size < 4000: __import__('os').abort()\n{line}"
+    monkeypatch.setattr(arena, "_PROBE", arena._PROBE.replace(line, crash))
+    assert arena.measure(*small) == 4000
+
+
+def test_a_crash_while_running_is_an_error(small, monkeypatch):
+    monkeypatch.setattr(arena, "_PROBE", arena._PROBE.replace("made.invoke()", "__import__('os').abort()"))
+    with pytest.raises(ToolError, match="refused the file"):
+        arena.measure(*small)
+
+
+def test_the_readme_s_numbers():
+    """They do not depend on the weights: another net of the same shapes has the same arena."""
+    chain = Chain("digits", (64,), g.InputSpec("uint8", 1 / 8, 8)).dense(256).step().dense(10).logits()
+    sizes = tflm.emit(chain.graph(), "digits").sizes
+    text = (pathlib.Path(__file__).resolve().parents[2] / "README.md").read_text()
+    assert f"({sizes['arena_measured']:,} bytes for the net above)" in text
+    assert f"kernels ({sizes['arena']:,} bytes)" in text
+
+
+def test_files_that_never_run_are_refused():
+    graph = SAMPLES["dense_only"]()
     data = tflite.emit(graph, "net").main
-    assert arena.measure(data, x, expected) == tflm.emit(graph, "net").sizes["arena_measured"]
+    with pytest.raises(ToolError, match="refused the file"):
+        arena.measure(data[:8] + b"\xff" * 500, *tflm._vectors(graph))
+
+
+def test_a_wrong_bit_in_the_measurement_is_refused(small):
+    data, x, expected = small
+    assert arena.measure(*small) == tflm.emit(SAMPLES["dense_only"](), "net").sizes["arena_measured"]
     nudged = expected.copy()
     nudged[1, 2] = np.nextafter(nudged[1, 2], np.float32(np.inf))
     with pytest.raises(VerificationError, match="differs from the reference in 1 of 9"):
