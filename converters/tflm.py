@@ -59,7 +59,7 @@ _KINDS = {  # TFLM's names of them
 }
 # {ending of the file's name: what it is for}, for the README.
 _PURPOSES = {
-    ".tflite": "The network, as `target=\"tflite\"` makes it. Not needed on the device.",
+    ".tflite": 'The network, as `target="tflite"` makes it. Not needed on the device.',
     "_model.h": "Declares the file as an array.",
     "_model.cc": "The file as an array, aligned to 16 bytes. Compile it.",
     "_settings.h": "Arena size, operators, shapes and scales. Include it.",
