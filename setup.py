@@ -40,6 +40,7 @@ setup(
         "keras_gxnor.callbacks",
         "keras_gxnor.converters",
         "keras_gxnor.increments",
+        "keras_gxnor.lowering",
         "keras_gxnor.layers",
     ],
     package_dir={"keras_gxnor.converters": "converters"},

@@ -1,7 +1,7 @@
 """From a trained model to files that compute exactly what Keras computed.
 
-`convert` makes an `Artifact` (a TFLite file or a C header), `verify` runs every back end
-against Keras and counts the differences.
+`convert` makes an `Artifact` (a TFLite file, the same with all that TensorFlow Lite Micro
+needs, or a C header), `verify` runs every back end against Keras and counts the differences.
 """
 
 import dataclasses
@@ -21,11 +21,13 @@ def convert(model, target="tflite", input_spec=None, name=None, check=True) -> A
     Args:
         model: A built Keras model (see `keras_gxnor.lowering.from_keras` for what is
             supported), or a `Graph`.
-        target: `"tflite"` (LiteRT and TFLite Micro) or `"c"` (one C99 header).
+        target: `"tflite"` (LiteRT and TFLite Micro), `"tflm"` (the same file with C++ sources
+            for TFLite Micro: array, measured arena size, operator resolver, a test program)
+            or `"c"` (one C99 header).
         input_spec: `InputSpec` of what the device feeds; None: uint8 / 255, or the graph's.
         name: Name of the files and prefix of the C symbols; None: the model's name.
         check: Whether to run the result against the model on 16 inputs first. For C this
-            compiles for this machine.
+            compiles for this machine, for TFLite Micro it runs its interpreter too.
 
     Returns:
         An `Artifact`; `artifact.write(folder)` writes it.

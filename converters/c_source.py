@@ -19,7 +19,8 @@ from keras_gxnor.converters import c_emitters, memory
 from keras_gxnor.converters.artifact import Artifact
 from keras_gxnor.converters.c_calls import input_bytes
 from keras_gxnor.converters.names import comment, identifier
-from keras_gxnor.errors import UnsupportedGraphError, import_extra
+from keras_gxnor.converters.text import float_literal, rows, template
+from keras_gxnor.errors import UnsupportedGraphError
 from keras_gxnor.version import __version__
 
 # Changes whenever a function in runtime/ changes its arguments or meaning.
@@ -61,7 +62,7 @@ def emit(graph: g.Graph, name: str) -> Artifact:
         "scratch": 4 * plan.words,
     }
     layers = _layers(prefix, calls, plan)
-    text = _template().render(
+    text = template("network.h.j2").render(
         version=__version__,
         runtime_version=_RUNTIME_VERSION,
         fingerprint=_fingerprint(graph, layers),
@@ -71,7 +72,7 @@ def emit(graph: g.Graph, name: str) -> Artifact:
         dtype=graph.input.spec.dtype,
         input_size=math.prod(graph.input.shape),
         input_shape="x".join(map(str, graph.input.shape)),
-        input_scale=_float(graph.input.spec.scale),
+        input_scale=float_literal(graph.input.spec.scale),
         zero_point=graph.input.spec.zero_point,
         input_word=plan.input,
         output_size=calls[-1].size,
@@ -89,20 +90,6 @@ def _fingerprint(graph, layers) -> str:
     for layer in layers:
         digest.update("".join([layer["code"], *(t["body"] for t in layer["tables"])]).encode())
     return digest.hexdigest()[:8]
-
-
-def _template():
-    """The jinja2 template of a header."""
-    jinja2 = import_extra("jinja2", "export")
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_HERE / "templates"),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=False,
-    )
-    return environment.get_template("network.h.j2")
 
 
 def _layers(prefix, calls, plan) -> list[dict]:
@@ -160,20 +147,13 @@ def _table(name, table) -> dict:
     if isinstance(table.values, str):
         return {"head": f"static const {table.ctype} {label}", "body": f"\n    {table.values};"}
     values = table.values.reshape(-1)
-    show = {"uint32_t": "0x{:08x}u".format, "int32_t": str, "float": _float}[table.ctype]
+    show = {"uint32_t": "0x{:08x}u".format, "int32_t": str, "float": float_literal}[table.ctype]
     per_line = {"uint32_t": 8, "int32_t": 12, "float": 6}[table.ctype]
     items = [show(value) for value in values.tolist()]
-    rows = [", ".join(items[i : i + per_line]) for i in range(0, len(items), per_line)]
     return {
         "head": f"static const {table.ctype} GXNOR_FLASH {label}[{values.size}]",
-        "body": " {\n    " + ",\n    ".join(rows) + "\n};",
+        "body": " {\n    " + ",\n    ".join(rows(items, per_line)) + "\n};",
     }
-
-
-def _float(value) -> str:
-    """A float32 as a C literal that reads back to the same bits."""
-    text = f"{np.float32(value):.9g}"
-    return text + ("f" if "." in text or "e" in text else ".0f")
 
 
 def _runtime(calls) -> str:
@@ -241,7 +221,7 @@ def _selftest(graph, prefix, calls, plan) -> dict:
             f"Node `{last.name}`: the logits overflow float32; scale them down. "
             f"Received: {logits}"
         )
-    return {"checks": checks, "logits": [_float(value) for value in logits]}
+    return {"checks": checks, "logits": [float_literal(value) for value in logits]}
 
 
 def _noise(size) -> np.ndarray:

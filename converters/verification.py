@@ -9,12 +9,13 @@ import dataclasses
 import numpy as np
 
 from keras_gxnor import reference
-from keras_gxnor.converters import c_source, emulator, host, interpreters, tflite
+from keras_gxnor.converters import c_source, emulator, host, interpreters, tflite, tflm
 from keras_gxnor.converters.artifact import Artifact
 from keras_gxnor.errors import InvalidArgumentError, VerificationError
 from keras_gxnor.graph import Graph
 
-TARGETS = {"tflite": tflite.emit, "c": c_source.emit}  # Graph, name -> Artifact
+# Graph, name -> Artifact
+TARGETS = {"tflite": tflite.emit, "tflm": tflm.emit, "c": c_source.emit}
 _BATCH = 256
 _ODD_ARTIFACT = "Please report this as a bug, with the model."
 _ODD_KERAS = (
@@ -23,7 +24,11 @@ _ODD_KERAS = (
     "wrong: set TF_ENABLE_ONEDNN_OPTS=0 before TensorFlow is imported, or use square strides. "
     "Otherwise please report this as a bug, with the model."
 )
-_CHECKED_BY = {"tflite": ("litert_xnnpack", "litert_builtin"), "c": ("c_host",)}
+_CHECKED_BY = {
+    "tflite": ("litert_xnnpack", "litert_builtin"),
+    "tflm": ("litert_xnnpack", "litert_builtin", "tflite_micro"),
+    "c": ("c_host",),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,7 +94,7 @@ def verify(model, artifact, x, backends=None, limits=None, progress=None, labels
 
     Args:
         model: The Keras model, or a `Graph` (then the reference takes Keras' place).
-        artifact: What `convert` gave for it. Back ends of the other target run files
+        artifact: What `convert` gave for it. Back ends of another target run files
             generated from `artifact.graph`.
         x: Integer array (batch, *input shape): the codes as the device sees them; a tuple of
             them for several inputs.
@@ -130,6 +135,8 @@ def verify(model, artifact, x, backends=None, limits=None, progress=None, labels
     say("Keras")
     truth, border = _truth(model, artifact, x)
     artifacts = {artifact.target: artifact, None: artifact}  # None: needs the graph only
+    if artifact.target == "tflm":
+        artifacts["tflite"] = artifact  # its own .tflite is what must be judged
     mismatches, class_mismatches, images, cost = {}, {}, {}, None
     for name in names:
         images[name] = min(limits.get(name, count), count)

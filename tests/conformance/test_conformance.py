@@ -12,7 +12,7 @@ import pytest
 
 from keras_gxnor import graph as g
 from keras_gxnor import reference
-from keras_gxnor.converters import c_source, convert, emulator, host, tflite, verification, verify
+from keras_gxnor.converters import c_source, convert, emulator, host, tflite, tflm, verification, verify
 from keras_gxnor.errors import UnsupportedGraphError, VerificationError
 from tests.conformance import samples
 from tests.conformance.samples import SAMPLES, inputs
@@ -126,6 +126,17 @@ def test_c_refuses_what_it_cannot(name):
         c_source.emit(SAMPLES[name](), name)
 
 
+SINGLE = [name for name in SAMPLES if not name.startswith("two_") and name != "same_sums_twice"]
+
+
+@pytest.mark.parametrize("name", SINGLE[::3])
+def test_tflm(name):
+    """TFLite Micro gives every bit in the smallest arena that holds the network."""
+    artifact = tflm.emit(SAMPLES[name](), name)  # compares the bits of its test vectors
+    assert 1000 < artifact.sizes["arena_measured"] < artifact.sizes["arena"]
+    assert artifact.main == tflite.emit(SAMPLES[name](), name).main
+
+
 @pytest.mark.parametrize("name", [name for name in SAMPLES if name not in NOT_IN_C])
 def test_c(name):
     graph = SAMPLES[name]()
@@ -166,7 +177,7 @@ def test_a_broken_back_end_fails(backend):
     assert verification.count_mismatches(nudged, truth)[0] == 1
 
 
-@pytest.mark.parametrize("target", ["tflite", "c"])
+@pytest.mark.parametrize("target", ["tflite", "tflm", "c"])
 def test_convert_refuses_a_broken_emitter(target, monkeypatch, tmp_path):
     import keras_gxnor.converters as converters
 
@@ -184,7 +195,7 @@ def test_convert_refuses_a_broken_emitter(target, monkeypatch, tmp_path):
     assert convert(graph, target, name="fine").write(tmp_path)
 
 
-@pytest.mark.parametrize("target", ["tflite", "c"])
+@pytest.mark.parametrize("target", ["tflite", "tflm", "c"])
 def test_same_graph_same_bytes(target):
     for name in ("cnn_small", "dense_extreme"):
         one, two = (convert(SAMPLES[name](), target, name=name, check=False) for _ in range(2))

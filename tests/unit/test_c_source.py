@@ -7,6 +7,7 @@ import pytest
 from keras_gxnor import graph as g
 from keras_gxnor import reference
 from keras_gxnor.converters import c_source, host
+from keras_gxnor.converters.text import float_literal
 from keras_gxnor.errors import UnsupportedGraphError
 from keras_gxnor.spaces import DiscreteSpace
 from tests.conformance.samples import SAMPLES, Chain, inputs
@@ -163,6 +164,6 @@ def test_every_float_reads_back_to_its_bits():
     values = rng.integers(0, 2**32, 2000, dtype=np.uint32).view(np.float32)
     values = [*values[np.isfinite(values)], np.float32(0), np.float32(-0.0), np.float32(1e-45)]
     for value in values:
-        text = c_source._float(value)
+        text = float_literal(value)
         assert re.fullmatch(r"-?\d[\d.]*(e[+-]\d+)?f", text) and ("." in text or "e" in text)
         assert np.float32(text[:-1]).tobytes() == np.float32(value).tobytes()
