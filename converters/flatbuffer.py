@@ -28,25 +28,57 @@ class File:
         """Adds a tensor of shape (batch, *shape); quantization: (scales, zero points, axis)."""
         return self._add(name, (1, *shape), dtype, quantization, 0, shapeSignature=[-1, *shape])
 
-    def constant(self, name, values, quantization=None) -> int:
-        """Adds a constant tensor."""
+    def constant(self, name, values, quantization=None, packed=None) -> int:
+        """Adds a constant tensor; packed: (dtype, shape) of what the bytes of `values` stand for."""
         self._buffers.append(_Buffer(self.schema, np.ascontiguousarray(values).tobytes()))
-        dtype, place = values.dtype.name, len(self._buffers) - 1
-        return self._add(name, values.shape, dtype, quantization, place)
+        dtype, shape = packed or (values.dtype.name, values.shape)
+        return self._add(name, shape, dtype, quantization, len(self._buffers) - 1)
+
+    def intermediate(self, name, shape, dtype, quantization=None) -> int:
+        """Adds a tensor without a batch, for an operator to fill."""
+        return self._add(name, shape, dtype, quantization, 0)
+
+    def like(self, tensor, name, shape) -> int:
+        """Adds a tensor of the dtype and quantization of `tensor`: of a shape, or of other channels."""
+        like = self._tensors[tensor]
+        shape = (*self.shape(tensor)[:-1], shape) if isinstance(shape, int) else shape
+        more = {"shapeSignature": [-1, *shape]}
+        copy = self.schema.TensorT([1, *shape], like.type, 0, name, like.quantization, **more)
+        self._tensors.append(copy)
+        return len(self._tensors) - 1
+
+    def shape(self, tensor) -> tuple:
+        """The shape of a tensor without its batch."""
+        return tuple(self._tensors[tensor].shape[1:])
 
     def _add(self, name, shape, dtype, quantization, buffer, **more):
         if quantization is not None:
-            quantization = _Quantization(self.schema, self._vectors, *quantization)
+            quantization = _Quantization(self, self._vectors, *quantization)
         kind = getattr(self.schema.TensorType, dtype.upper())
         tensor = self.schema.TensorT(list(shape), kind, buffer, name, quantization, **more)
         self._tensors.append(tensor)
         return len(self._tensors) - 1
 
-    def operator(self, code: str, version: int, inputs: list, output: int, options):
-        """Appends a built-in operator; `options` is an object of the schema's object API."""
+    def operator(self, code: str, version: int, inputs: list, output: int, options=None):
+        """Appends an operator.
+
+        Args:
+            code: Name of a built-in operator, or of a custom one.
+            version: Version of the operator.
+            inputs, output: Tensors.
+            options: An object of the schema's object API; None for a custom operator.
+        """
         place = self._codes.setdefault((code, version), len(self._codes))
-        kind = getattr(self.schema.BuiltinOptions, type(options).__name__.removesuffix("T"))
+        kind = 0 if options is None else getattr(self.schema.BuiltinOptions, type(options).__name__[:-1])
         self._operators.append(self.schema.OperatorT(place, inputs, [output], kind, options))
+
+    @property
+    def stock(self) -> bool:
+        """Whether all operators are built-in ones."""
+        return all(self._is_builtin(code) for code, _ in self._codes)
+
+    def _is_builtin(self, code):
+        return hasattr(self.schema.BuiltinOperator, code)
 
     def finish(self, name: str, inputs: list, outputs: list) -> bytes:
         """The bytes of the file.
@@ -56,8 +88,9 @@ class File:
         """
         schema, codes = self.schema, []
         for code, version in self._codes:
-            number = getattr(schema.BuiltinOperator, code)
-            codes.append(schema.OperatorCodeT(min(number, 127), None, version, number))
+            custom = None if self._is_builtin(code) else code
+            number = getattr(schema.BuiltinOperator, "CUSTOM" if custom else code)
+            codes.append(schema.OperatorCodeT(min(number, 127), custom, version, number))
         subgraph = schema.SubGraphT(self._tensors, inputs, outputs, self._operators, name)
         model = schema.ModelT(3, codes, [subgraph], "keras_gxnor", self._buffers)
         builder = import_extra("flatbuffers", "export").Builder(1 << 12)
@@ -95,25 +128,38 @@ class _Buffer:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Quantization:
-    """Stands in for QuantizationParametersT: equal vectors are stored once in the file."""
+    """Stands in for QuantizationParametersT: equal ones, and equal vectors, are stored once."""
 
-    schema: object
-    vectors: dict
+    file: File
+    offsets: dict
     scales: tuple
     zero_points: tuple
     axis: int
 
     def Pack(self, builder):
-        scale = self._shared(builder, np.array(self.scales, np.float32))
-        zero_point = self._shared(builder, np.array(self.zero_points, np.int64))
-        self.schema.QuantizationParametersStart(builder)
-        self.schema.QuantizationParametersAddScale(builder, scale)
-        self.schema.QuantizationParametersAddZeroPoint(builder, zero_point)
-        self.schema.QuantizationParametersAddQuantizedDimension(builder, self.axis)
-        return self.schema.QuantizationParametersEnd(builder)
+        scales = np.array(self.scales, np.float32)
+        zero_points = np.array(self.zero_points, np.int64)
+        if not self.file.stock:
+            # TFLite Micro, which alone runs custom operators, takes one zero point for all
+            # channels (see its micro_allocator.cc); LiteRT wants as many as scales.
+            zero_points = zero_points[:1]
+        key = (scales.tobytes(), zero_points.tobytes(), self.axis)
+        if key not in self.offsets:
+            self.offsets[key] = self._pack(builder, scales, zero_points)
+        return self.offsets[key]
+
+    def _pack(self, builder, scales, zero_points):
+        scale = self._shared(builder, scales)
+        zero_point = self._shared(builder, zero_points)
+        schema = self.file.schema
+        schema.QuantizationParametersStart(builder)
+        schema.QuantizationParametersAddScale(builder, scale)
+        schema.QuantizationParametersAddZeroPoint(builder, zero_point)
+        schema.QuantizationParametersAddQuantizedDimension(builder, self.axis)
+        return schema.QuantizationParametersEnd(builder)
 
     def _shared(self, builder, values):
         key = (values.dtype.name, values.tobytes())
-        if key not in self.vectors:
-            self.vectors[key] = builder.CreateNumpyVector(values)
-        return self.vectors[key]
+        if key not in self.offsets:
+            self.offsets[key] = builder.CreateNumpyVector(values)
+        return self.offsets[key]

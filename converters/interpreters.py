@@ -29,7 +29,8 @@ def run(model: bytes, x: np.ndarray, kernels: str, progress=None) -> np.ndarray:
         model: The bytes of a file with one input and one output.
         x: Codes in the dtype of the file's input, of shape (batch, *input shape).
         kernels: One of `KERNELS`. `"tflite_micro"` takes one image at a time, and trusts
-            the file: give it only files that LiteRT has accepted.
+            the file: give it only files that LiteRT has accepted, or that `tflite.emit` made
+            with weights LiteRT cannot read.
         progress: None, or a function (images done, images) called now and then.
 
     Returns:

@@ -6,8 +6,8 @@ last layer keeps its sums, as int16 where they fit and else in float32 (exact be
 2^24), and the logits are one float MUL and one ADD a stage.
 
 The file is written straight with the schema classes of LiteRT; no converter, no
-calibration, no custom operator. Weights stay int8: this file is no smaller than any
-other int8 model, but its logits are those of `reference.run`, bit for bit.
+calibration. `weight_forms.py` stores the kernels. The logits are those of `reference.run`,
+bit for bit, in every form.
 """
 
 import dataclasses
@@ -16,7 +16,7 @@ import numpy as np
 
 from keras_gxnor import graph as g
 from keras_gxnor import rewrites
-from keras_gxnor.converters import flatbuffer, rounding
+from keras_gxnor.converters import flatbuffer, rounding, weight_forms
 from keras_gxnor.converters.artifact import Artifact
 from keras_gxnor.errors import UnsupportedGraphError
 
@@ -30,7 +30,7 @@ _VERSIONS = {
 _UNIT = (1.0,), (0,), 0  # quantization of whole numbers: scales, zero points, axis
 
 
-def emit(graph: g.Graph, name: str) -> Artifact:
+def emit(graph: g.Graph, name: str, weights: str = "int8", split: int | None = None) -> Artifact:
     """Writes `graph` as a TFLite flatbuffer.
 
     The input tensor has the device's dtype and the declared scale and zero point, shape
@@ -40,11 +40,24 @@ def emit(graph: g.Graph, name: str) -> Artifact:
     Args:
         graph: Any sound `Graph` with one output.
         name: Stem of the file.
+        weights: `"int8"`: one byte a weight, no custom operator. `"int4"`: half a byte, on the
+            same runtimes; those of TFLite Micro that lack int4 kernels (its reference
+            convolutions) unpack one kernel at a time into the arena. `"decode"`: two bits a
+            ternary and one bit a binary weight, for TFLite Micro alone (`AddDecode()`), which
+            unpacks every kernel into the arena, one at a time. A kernel that would not make
+            the file smaller, or that the form does not hold, stays int8.
+        split: None, or the largest number of bytes an unpacked kernel may take: larger ones
+            are cut along their output channels (each cut costs some 500 bytes of file), or
+            stay int8 if they cannot be cut (grouped and depthwise convolutions).
 
     Returns:
-        An `Artifact` with the file `<name>.tflite`; equal graphs give equal bytes.
+        An `Artifact` with the file `<name>.tflite`; equal graphs give equal bytes. Its
+        `sizes`, in bytes: `"weights"` and `"bias"` as stored, and, if `weights` is not
+        `"int8"`, `"weights_kept"` (the part of the weights that stayed int8 or float32) and
+        `"decoded_largest"` (by what the arena grows at most: the largest kernel to unpack).
 
     Raises:
+        InvalidArgumentError: if `weights` or `split` has the wrong value.
         GraphError: if the graph is not sound.
         UnsupportedGraphError: naming the node that has no exact TFLite form.
         VerificationError: if a step would round wrongly on some kernel.
@@ -55,7 +68,9 @@ def emit(graph: g.Graph, name: str) -> Artifact:
         raise UnsupportedGraphError(
             f"A .tflite is made from a graph with one output. Received: {len(plain.outputs)}"
         )
-    net = _Net(plain, plain.check(), flatbuffer.File(), [])
+    file = flatbuffer.File()
+    storage = weight_forms.Storage(file, weights, split)
+    net = _Net(plain, plain.check(), file, [], storage)
     for index, node in enumerate(plain.nodes):
         net.values.append(_EMITTERS[type(node.op)](net, index))
     last = plain.outputs[0]
@@ -63,7 +78,8 @@ def emit(graph: g.Graph, name: str) -> Artifact:
     if net.types[last].kind == "code":
         output = _as_floats(net, last, f"{plain.nodes[last].name}/float")
     data = net.file.finish(graph.name, [0], [output])
-    return Artifact("tflite", name, graph, {f"{name}.tflite": data}, dict(net.file.sizes))
+    sizes = {**file.sizes, **storage.sizes()}
+    return Artifact("tflite", name, graph, {f"{name}.tflite": data}, sizes, runs_on=storage.runs_on)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,6 +99,7 @@ class _Net:
     types: tuple[g.TensorType, ...]
     file: flatbuffer.File
     values: list
+    storage: weight_forms.Storage
 
     def source(self, index):
         """The value that node `index` reads."""
@@ -151,7 +168,7 @@ def _threshold(net, index):
             f"use a ternary activation. Received: {node.op.space.num_states} states"
         )
     largest = int(np.abs(kernel.op.kernel.astype(np.int64)).max())
-    step = rounding.plan(node.op.thresholds, bounds.low, bounds.high, largest)
+    step = net.storage.plan(node.op.thresholds, bounds.low, bounds.high, largest)
     if step is None:
         peak = max(-int(bounds.low.min()), int(bounds.high.max()))
         raise UnsupportedGraphError(
@@ -255,14 +272,11 @@ def _linear(net, node, x, result, kernel, scales, bias, step=False):
         options.dilationHFactor, options.dilationWFactor = op.dilation
     if step:
         options.fusedActivationFunction = schema.ActivationFunctionType.RELU_N1_TO_1
-    constants = []
-    for what, values, scale, dim in (("weights", stored, scales, axis), ("bias", *bias, 0)):
-        quantization = None if scale is None else (scale, (0,) * len(scale), dim)
-        constants.append(net.file.constant(f"{node.name}/{what}", values, quantization))
-        net.file.sizes[what] += values.nbytes
     grouped = code == "CONV_2D" and op.groups > 1
     version = 6 if grouped else _VERSIONS[code][bias[0].dtype.name]
-    net.file.operator(code, version, [x, *constants], result, options)
+    groups = op.groups if isinstance(op, g.Conv2D) else 1
+    linear = weight_forms.Linear(node.name, code, version, options, stored, axis, scales, *bias, groups)
+    net.storage.append(linear, x, result)
 
 
 def _cast(net, x, from_type, result, to_type):
