@@ -1,7 +1,7 @@
 """A .tflite file under construction: tensors, constants and operators to bytes.
 
-Written with the schema classes of LiteRT and two of our own: the object API neither aligns
-constants nor shares equal quantization vectors.
+Written with the schema classes of LiteRT and four of our own: the object API neither aligns
+constants nor shares what is equal.
 """
 
 import dataclasses
@@ -21,12 +21,12 @@ class File:
     def __init__(self):
         self.schema = import_extra("ai_edge_litert.schema_py_generated", "export")
         self.sizes = {"weights": 0, "bias": 0}
-        self._tensors, self._operators, self._codes, self._vectors = [], [], {}, {}
+        self._tensors, self._operators, self._codes, self._offsets = [], [], {}, {}
         self._buffers = [_Buffer(self.schema, b"")]  # buffer 0 means "no constant"
 
     def tensor(self, name, shape, dtype, quantization=None) -> int:
         """Adds a tensor of shape (batch, *shape); quantization: (scales, zero points, axis)."""
-        return self._add(name, (1, *shape), dtype, quantization, 0, shapeSignature=[-1, *shape])
+        return self._add(name, (1, *shape), dtype, quantization, 0, batched=True)
 
     def constant(self, name, values, quantization=None, packed=None) -> int:
         """Adds a constant tensor; packed: (dtype, shape) of what the bytes of `values` stand for."""
@@ -41,23 +41,32 @@ class File:
     def like(self, tensor, name, shape) -> int:
         """Adds a tensor of the dtype and quantization of `tensor`: of a shape, or of other channels."""
         like = self._tensors[tensor]
-        shape = (*self.shape(tensor)[:-1], shape) if isinstance(shape, int) else shape
-        more = {"shapeSignature": [-1, *shape]}
-        copy = self.schema.TensorT([1, *shape], like.type, 0, name, like.quantization, **more)
-        self._tensors.append(copy)
-        return len(self._tensors) - 1
+        shape = (*like.shape[1:-1], shape) if isinstance(shape, int) else shape
+        return self._append(dataclasses.replace(like, name=name, shape=(1, *shape), batched=True))
 
     def shape(self, tensor) -> tuple:
         """The shape of a tensor without its batch."""
         return tuple(self._tensors[tensor].shape[1:])
 
-    def _add(self, name, shape, dtype, quantization, buffer, **more):
+    def _add(self, name, shape, dtype, quantization, buffer, batched=False):
         if quantization is not None:
-            quantization = _Quantization(self, self._vectors, *quantization)
+            quantization = _Quantization(self, *quantization)
         kind = getattr(self.schema.TensorType, dtype.upper())
-        tensor = self.schema.TensorT(list(shape), kind, buffer, name, quantization, **more)
+        return self._append(_Tensor(self, name, tuple(shape), kind, buffer, quantization, batched))
+
+    def _append(self, tensor):
         self._tensors.append(tensor)
         return len(self._tensors) - 1
+
+    def shared(self, builder, values) -> int:
+        """The offset of a vector; equal ones are stored once."""
+        return self.once((values.dtype.name, values.tobytes()), lambda: builder.CreateNumpyVector(values))
+
+    def once(self, key, pack) -> int:
+        """What `pack` gave for `key` the first time."""
+        if key not in self._offsets:
+            self._offsets[key] = pack()
+        return self._offsets[key]
 
     def operator(self, code: str, version: int, inputs: list, output: int, options=None):
         """Appends an operator.
@@ -70,6 +79,7 @@ class File:
         """
         place = self._codes.setdefault((code, version), len(self._codes))
         kind = 0 if options is None else getattr(self.schema.BuiltinOptions, type(options).__name__[:-1])
+        options = options and _Options(self, options)
         self._operators.append(self.schema.OperatorT(place, inputs, [output], kind, options))
 
     @property
@@ -127,11 +137,54 @@ class _Buffer:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
+class _Tensor:
+    """Stands in for TensorT: equal shapes are stored once; `batched` ones have a dynamic batch."""
+
+    file: File
+    name: str
+    shape: tuple
+    kind: int
+    buffer: int
+    quantization: object
+    batched: bool
+
+    def Pack(self, builder):
+        schema, shape = self.file.schema, np.array(self.shape, np.int32)
+        name, signature = builder.CreateString(self.name), None
+        quantization = self.quantization and self.quantization.Pack(builder)
+        if self.batched and self.file.stock:  # TFLite Micro runs one image at a time
+            signature = self.file.shared(builder, np.array([-1, *self.shape[1:]], np.int32))
+        shape = self.file.shared(builder, shape)
+        schema.TensorStart(builder)
+        schema.TensorAddShape(builder, shape)
+        schema.TensorAddType(builder, self.kind)
+        schema.TensorAddBuffer(builder, self.buffer)
+        schema.TensorAddName(builder, name)
+        if quantization is not None:
+            schema.TensorAddQuantization(builder, quantization)
+        if signature is not None:
+            schema.TensorAddShapeSignature(builder, signature)
+        return schema.TensorEnd(builder)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Options:
+    """Stands in for the options of an operator: equal ones are stored once."""
+
+    file: File
+    options: object
+
+    def Pack(self, builder):
+        fields = {name: np.array(value).tolist() for name, value in vars(self.options).items()}
+        key = (type(self.options).__name__, repr(sorted(fields.items())))
+        return self.file.once(key, lambda: self.options.Pack(builder))
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
 class _Quantization:
     """Stands in for QuantizationParametersT: equal ones, and equal vectors, are stored once."""
 
     file: File
-    offsets: dict
     scales: tuple
     zero_points: tuple
     axis: int
@@ -143,23 +196,15 @@ class _Quantization:
             # TFLite Micro, which alone runs custom operators, takes one zero point for all
             # channels (see its micro_allocator.cc); LiteRT wants as many as scales.
             zero_points = zero_points[:1]
-        key = (scales.tobytes(), zero_points.tobytes(), self.axis)
-        if key not in self.offsets:
-            self.offsets[key] = self._pack(builder, scales, zero_points)
-        return self.offsets[key]
+        key = ("quantization", scales.tobytes(), zero_points.tobytes(), self.axis)
+        return self.file.once(key, lambda: self._pack(builder, scales, zero_points))
 
     def _pack(self, builder, scales, zero_points):
-        scale = self._shared(builder, scales)
-        zero_point = self._shared(builder, zero_points)
+        scale = self.file.shared(builder, scales)
+        zero_point = self.file.shared(builder, zero_points)
         schema = self.file.schema
         schema.QuantizationParametersStart(builder)
         schema.QuantizationParametersAddScale(builder, scale)
         schema.QuantizationParametersAddZeroPoint(builder, zero_point)
         schema.QuantizationParametersAddQuantizedDimension(builder, self.axis)
         return schema.QuantizationParametersEnd(builder)
-
-    def _shared(self, builder, values):
-        key = (values.dtype.name, values.tobytes())
-        if key not in self.offsets:
-            self.offsets[key] = builder.CreateNumpyVector(values)
-        return self.offsets[key]

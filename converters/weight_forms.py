@@ -23,14 +23,17 @@ FORMS = ("int8", "int4", "decode")
 DECODE = "TFLM_DECODE"
 # The largest |weight| a form holds symmetrically.
 _LIMITS = {"int8": 127, "int4": 7, "decode": 127}
-# Versions of the operators that read INT4, as LiteRT numbers them.
-_INT4_VERSION = 7
+# Versions of the operators that read INT4. LiteRT counts both as 7, but its reference kernels,
+# which do read INT4, are registered up to DEPTHWISE_CONV_2D 6 only.
+_INT4_VERSIONS = {"CONV_2D": 7, "DEPTHWISE_CONV_2D": 6}
 # CONCATENATION of TFLite Micro keeps its inputs in arrays of ten.
 _CONCATENATED = 10
-# Bytes a file grows by, beside the weights, rounded up from files (test_weight_forms.py measures
-# them again): for a kernel that is decoded, for the first of its table, for a Dense layer as a
-# convolution, and for each part of a kernel that is cut. A name is stored up to three times.
-_DECODE_BYTES, _TABLE_BYTES, _RESHAPE_BYTES, _PART_BYTES = 160, 240, 460, 480
+# Bytes a file grows by, beside the weights, each with how often it holds the name of the node:
+# for a decoded kernel, for a new table, for a Dense layer as a convolution, for the first of
+# these, for each further part of a kernel that is cut. Rounded up from real files;
+# tests/unit/test_weight_forms.py holds them against real files again.
+_DECODE_COST, _TABLE_COST = (96, 1), (160, 0)
+_RESHAPE_COST, _FIRST_RESHAPE_COST, _PART_COST = (160, 2), (190, 0), (360, 4)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -147,7 +150,7 @@ class Storage:
                 f"(int8 kernels are not unpacked). Received: split={split!r}, weights={form!r}"
             )
         self._file, self._form, self._split = file, form, split
-        self._tables, self._kept, self._largest = {}, 0, 0
+        self._tables, self._images, self._kept, self._largest = {}, 0, 0, 0
 
     def plan(self, thresholds, low, high, largest_weight):
         """`rounding.plan` with weights that fit the form, else with weights that fit int8."""
@@ -176,6 +179,7 @@ class Storage:
         dense = self._form == "int4" and linear.code == "FULLY_CONNECTED"
         made = result
         if dense:
+            self._images += 1
             parts = [self._as_convolution(part) for part in parts]
             image = self._file.like(x, f"{linear.name}/1x1", (1, 1, *self._file.shape(x)))
             result = self._file.like(made, f"{linear.name}/made", (1, 1, len(linear.bias)))
@@ -203,29 +207,36 @@ class Storage:
 
     def _pays(self, linear, parts) -> bool:
         """Whether the form holds the kernel, and makes the file smaller."""
-        kernel = linear.kernel
-        cost = _PART_BYTES * (parts - 1)
+        kernel, costs = linear.kernel, [_PART_COST] * (parts - 1)
+        if not parts:
+            return False
         if self._form == "int4":
             if linear.bias.dtype != np.int32 or np.abs(kernel.astype(np.int16)).max() > _LIMITS["int4"]:
                 return False
-            cost += _RESHAPE_BYTES * (linear.code == "FULLY_CONNECTED")
-            return bool(parts) and cost + -(-kernel.size // 2) < kernel.nbytes
-        values = np.unique(kernel)
-        if len(values) > 128:
-            return False
-        encoded, ancillary = encode(kernel)
-        cost += _DECODE_BYTES * parts + _TABLE_BYTES * (ancillary.tobytes() not in self._tables)
-        return bool(parts) and cost + encoded.nbytes < kernel.nbytes
+            stored = -(-kernel.size // 2)
+            if linear.code == "FULLY_CONNECTED":
+                costs += [_RESHAPE_COST] + [_FIRST_RESHAPE_COST] * (not self._images)
+        else:
+            if len(np.unique(kernel)) > 128:
+                return False
+            encoded, ancillary = encode(kernel)
+            stored = encoded.nbytes
+            costs += [_DECODE_COST] * parts + [_TABLE_COST] * (ancillary.tobytes() not in self._tables)
+        cost = sum(fixed + names * len(linear.name) for fixed, names in costs)
+        return cost + stored < kernel.nbytes
 
     def _operator(self, linear, x, result, form):
         file = self._file
         store = {"int8": self._int8, "int4": self._int4, "decode": self._decode}[form]
         weights = store(linear, f"{linear.name}/weights", _quantization(linear.scales, linear.axis))
-        bias_quantization = _quantization(linear.bias_scales, 0)
-        bias = file.constant(f"{linear.name}/bias", linear.bias, bias_quantization)
-        file.sizes["bias"] += linear.bias.nbytes
-        version = _INT4_VERSION if form == "int4" else linear.version
-        file.operator(linear.code, version, [x, weights, bias], result, linear.options)
+        inputs = [x, weights]
+        # The zeros of a last layer may be left out where TFLite Micro alone runs the file.
+        if form != "decode" or linear.bias.any() or linear.bias.dtype == np.int32:
+            quantization = _quantization(linear.bias_scales, 0)
+            inputs.append(file.constant(f"{linear.name}/bias", linear.bias, quantization))
+            file.sizes["bias"] += linear.bias.nbytes
+        version = _INT4_VERSIONS[linear.code] if form == "int4" else linear.version
+        file.operator(linear.code, version, inputs, result, linear.options)
 
     def _int8(self, linear, name, quantization):
         self._file.sizes["weights"] += linear.kernel.nbytes
