@@ -202,7 +202,8 @@ class Storage:
         fit = self._split // (linear.kernel.nbytes // channels)
         if linear.groups > 1 or not fit:
             return []
-        borders = np.linspace(0, channels, -(-channels // fit) + 1).round().astype(int)
+        count = -(-channels // fit)
+        borders = [channels * i // count for i in range(count + 1)]
         return [linear.part(i, slice(*pair)) for i, pair in enumerate(zip(borders, borders[1:]))]
 
     def _pays(self, linear, parts) -> bool:
@@ -222,6 +223,8 @@ class Storage:
             encoded, ancillary = encode(kernel)
             stored = encoded.nbytes
             costs += [_DECODE_COST] * parts + [_TABLE_COST] * (ancillary.tobytes() not in self._tables)
+            if not self._tables and linear.scales is not None:
+                costs.append((-8 * (len(linear.scales) - 1), 0))  # zero points, see `flatbuffer`
         cost = sum(fixed + names * len(linear.name) for fixed, names in costs)
         return cost + stored < kernel.nbytes
 
