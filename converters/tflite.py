@@ -40,21 +40,21 @@ def emit(graph: g.Graph, name: str, weights: str = "int8", split: int | None = N
     Args:
         graph: Any sound `Graph` with one output.
         name: Stem of the file.
-        weights: `"int8"`: one byte a weight, no custom operator. `"int4"`: half a byte, on the
-            same runtimes; those of TFLite Micro that lack int4 kernels (its reference
-            convolutions) unpack one kernel at a time into the arena. `"decode"`: two bits a
-            ternary and one bit a binary weight, for TFLite Micro alone (`AddDecode()`), which
-            unpacks every kernel into the arena, one at a time. A kernel that would not make
-            the file smaller, or that the form does not hold, stays int8.
+        weights: `"int8"`: one byte a weight. `"int4"`: half a byte, on the same runtimes; the
+            reference convolutions of TFLite Micro unpack an int4 kernel into the arena.
+            `"decode"`: two bits a ternary and one bit a binary weight, for TFLite Micro alone
+            (`AddDecode()`), which unpacks every kernel into the arena just before its layer. A
+            kernel that the form does not hold, or that it would not make smaller, stays int8.
         split: None, or the largest number of bytes an unpacked kernel may take: larger ones
-            are cut along their output channels (each cut costs some 500 bytes of file), or
-            stay int8 if they cannot be cut (grouped and depthwise convolutions).
+            are cut along their output channels, at some 400 bytes of file and 300 of arena a
+            part, or stay int8 if they cannot be cut (grouped and depthwise convolutions).
 
     Returns:
         An `Artifact` with the file `<name>.tflite`; equal graphs give equal bytes. Its
         `sizes`, in bytes: `"weights"` and `"bias"` as stored, and, if `weights` is not
-        `"int8"`, `"weights_kept"` (the part of the weights that stayed int8 or float32) and
-        `"decoded_largest"` (by what the arena grows at most: the largest kernel to unpack).
+        `"int8"`, `"weights_kept"` (those that stayed int8 or float32) and `"decoded_largest"`
+        (the largest kernel to unpack: by up to this the arena grows, and by some 200 bytes a
+        kernel decoded). `runs_on` names the back ends of a file that LiteRT cannot read.
 
     Raises:
         InvalidArgumentError: if `weights` or `split` has the wrong value.

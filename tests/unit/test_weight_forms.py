@@ -3,6 +3,7 @@
 import platform
 import sys
 
+import keras
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
@@ -10,12 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+import keras_gxnor
 from keras_gxnor import graph as g
 from keras_gxnor import reference
 from keras_gxnor.converters import convert, interpreters, rounding, tflite, verify
 from keras_gxnor.converters import weight_forms as forms
 from keras_gxnor.errors import InvalidArgumentError, MissingExtraError, ToolError, UnsupportedGraphError
 from tests.conformance.samples import SAMPLES, Chain, inputs
+from tests.unit.test_lowering import IMAGE, codes, randomize
 from tests.unit.test_rounding import CHANNELS, ONE, SUMS, one_layer
 from tests.unit.test_tflite import EVERY_SUM, EXTRA, every_sum_graph, images_of_every_sum
 
@@ -367,6 +370,17 @@ def test_verify_names_what_it_omits():
     with pytest.raises(InvalidArgumentError, match=r"only.*Received: backends=\['litert_xnnpack'\]"):
         verify(graph, artifact, x, "litert_xnnpack")
     assert "not run" not in str(verify(graph, convert(graph, weights="int4"), x, ["litert_xnnpack"]))
+
+
+@pytest.mark.parametrize("weights, split", [("int4", None), ("decode", None), ("decode", 3000)])
+def test_keras_models_take_the_options(weights, split):
+    layers = [keras_gxnor.GXNORDense(90, use_bias=False), keras.layers.BatchNormalization()]
+    layers += [keras_gxnor.DiscreteActivation(), keras_gxnor.GXNORDense(10)]
+    model = randomize(keras.Sequential([keras.Input((64,)), *layers]))
+    artifact = convert(model, "tflite", IMAGE, weights=weights, split=split)
+    assert artifact.sizes["weights"] < 64 * 90 + 900 and artifact.sizes["decoded_largest"] > 0
+    report = verify(model, artifact, codes(model), artifact.runs_on or interpreters.KERNELS)
+    assert report.ok and artifact.input_spec == IMAGE
 
 
 def test_the_check_of_convert_runs_the_decoder(monkeypatch):
