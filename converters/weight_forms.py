@@ -288,6 +288,9 @@ class Storage:
             groups = [tensors[i : i + _CONCATENATED] for i in range(0, len(tensors), _CONCATENATED)]
             level, tensors = level + 1, []
             for number, group in enumerate(groups):
+                if len(group) == 1:
+                    tensors += group
+                    continue
                 channels = sum(file.shape(tensor)[-1] for tensor in group)
                 joined = file.like(result, f"{name}/join_{level}_{number}", channels)
                 self._concatenate(group, joined, name)

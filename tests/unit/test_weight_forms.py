@@ -14,7 +14,7 @@ from hypothesis.extra import numpy as arrays
 import keras_gxnor
 from keras_gxnor import graph as g
 from keras_gxnor import reference
-from keras_gxnor.converters import convert, interpreters, rounding, tflite, verify
+from keras_gxnor.converters import convert, flatbuffer, interpreters, rounding, tflite, verify
 from keras_gxnor.converters import weight_forms as forms
 from keras_gxnor.errors import InvalidArgumentError, MissingExtraError, ToolError, UnsupportedGraphError
 from tests.conformance.samples import SAMPLES, Chain, inputs
@@ -295,6 +295,18 @@ def test_concatenations_of_more_than_ten_are_nested(monkeypatch):
     assert verify(graph, artifact, inputs(graph, 4), MICRO).ok
 
 
+@pytest.mark.parametrize("channels", [9, 10, 11, 20, 21, 100, 101, 102, 111])
+def test_any_number_of_parts_is_joined_in_order(channels, monkeypatch):
+    """One part a channel; a group of one, as the eleventh of eleven, is joined a level up."""
+    monkeypatch.setattr(forms, "_PART_COST", (-(1 << 20), 0))
+    graph = dense(20, channels).dense(3).logits().graph()
+    x = inputs(graph, 6)
+    for weights in ("int4", "decode"):
+        artifact = tflite.emit(graph, "m", weights, 20)
+        assert artifact.sizes["decoded_largest"] == 20
+        assert verify(graph, artifact, x, artifact.runs_on or interpreters.KERNELS).ok
+
+
 def test_what_cannot_be_cut_stays_int8():
     graph = Chain("grouped", (6, 6, 40)).conv(40, 3, groups=2).step().flatten().dense(3).logits().graph()
     whole, cut = (tflite.emit(graph, "m", "decode", split) for split in (None, 7199))
@@ -350,6 +362,27 @@ def _steps(graph):
 
     middle = np.tile(np.int32([0, 40]), (50, 1))
     return (g.Node("step", g.Threshold(middle, np.zeros(50, bool), DiscreteSpace(1)), (1,)),)
+
+
+def test_files_for_one_runtime_leave_out_what_it_does_not_read():
+    """One zero point for all channels, no dynamic batch, no zeros as the bias of the last layer."""
+    graph = dense(60, 50).dense(30).logits().graph()
+    for weights, most, batch in (("int8", 50, -1), ("decode", 1, None)):
+        net = schema.Model.GetRootAs(tflite.emit(graph, "m", weights).main).Subgraphs(0)
+        tensors = [net.Tensors(i) for i in range(net.TensorsLength())]
+        assert max(t.Quantization().ZeroPointLength() for t in tensors if t.Quantization()) == most
+        assert net.Tensors(0).ShapeSignatureLength() == (0 if batch is None else 2)
+        assert ("dense_3/bias" in [t.Name().decode() for t in tensors]) == (weights == "int8")
+
+
+@pytest.mark.parametrize("largest, fits", [(7, True), (8, False)])
+def test_int4_holds_up_to_seven(largest, fits):
+    """8 would become -8; a kernel of codes -8..7 is left to int8 as well."""
+    kernel = np.tile(np.int8([largest, -1]), (40, 20))
+    file = flatbuffer.File()
+    store = forms.Storage(file, "int4")
+    linear = forms.Linear("n", "CONV_2D", 3, None, kernel, 1, (1.0,), np.zeros(40, np.int32), (1.0,))
+    assert store._pays(linear, 1) == fits
 
 
 def test_litert_refuses_what_it_cannot_decode():
