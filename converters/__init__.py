@@ -5,6 +5,7 @@ needs, or a C header), `verify` runs every back end against Keras and counts the
 """
 
 import dataclasses
+import inspect
 
 from keras_gxnor.converters import names, verification
 from keras_gxnor.converters.artifact import Artifact
@@ -15,7 +16,7 @@ from keras_gxnor.graph import Graph, InputSpec
 __all__ = ["TARGETS", "Artifact", "Report", "convert", "verify"]
 
 
-def convert(model, target="tflite", input_spec=None, name=None, check=True) -> Artifact:
+def convert(model, target="tflite", input_spec=None, name=None, check=True, **options) -> Artifact:
     """Converts a trained model to files for a device.
 
     Args:
@@ -27,7 +28,15 @@ def convert(model, target="tflite", input_spec=None, name=None, check=True) -> A
         input_spec: `InputSpec` of what the device feeds; None: uint8 / 255, or the graph's.
         name: Name of the files and prefix of the C symbols; None: the model's name.
         check: Whether to run the result against the model on 16 inputs first. For C this
+<<<<<<< HEAD
             compiles for this machine, for TFLite Micro it runs its interpreter too.
+=======
+            compiles for this machine; a TFLite file with `weights="decode"` runs on TFLite
+            Micro, from the extra `mcu`.
+        **options: Of the target. `"tflite"` takes `weights` (`"int8"`, `"int4"` for half the
+            bytes on the same runtimes, or `"decode"` for two bits a weight on TFLite Micro
+            alone) and `split` (bounds the RAM to unpack them): see `tflite.emit`.
+>>>>>>> part-b
 
     Returns:
         An `Artifact`; `artifact.write(folder)` writes it.
@@ -36,6 +45,7 @@ def convert(model, target="tflite", input_spec=None, name=None, check=True) -> A
         UnsupportedLayerError, UnsupportedGraphError: naming the layer that has no exact form.
         VerificationError: if the check finds a difference; nothing is returned then.
         MissingExtraError: if the target needs a package that is not installed.
+        InvalidArgumentError: if the target has no such option, or the option no such value.
 
     Example:
 
@@ -49,6 +59,7 @@ def convert(model, target="tflite", input_spec=None, name=None, check=True) -> A
         )
     if not isinstance(name, (str, type(None))):
         raise InvalidArgumentError(f"`name` must be a string or None. Received: name={name!r}")
+    _check_options(target, options)
     if isinstance(model, Graph):
         if input_spec is not None:
             raise InvalidArgumentError("A Graph has its own input spec. Remove `input_spec`.")
@@ -58,8 +69,20 @@ def convert(model, target="tflite", input_spec=None, name=None, check=True) -> A
 
         spec = input_spec or InputSpec()
         graph = lowering.from_keras(model, spec)
-    artifact = TARGETS[target](graph, names.identifier(name or graph.name))
+    artifact = TARGETS[target](graph, names.identifier(name or graph.name), **options)
     artifact = dataclasses.replace(artifact, input_spec=spec)
     if check:
         verification.self_check(model, artifact)
     return artifact
+
+
+def _check_options(target, options):
+    """Refuses options that the emitter of the target does not take (after graph and name)."""
+    known = list(inspect.signature(TARGETS[target]).parameters)[2:]
+    unknown = sorted(set(options) - set(known))
+    if unknown:
+        raise InvalidArgumentError(
+            f"Target {target!r} takes "
+            + (f"the options {known}" if known else "no options")
+            + f". Received: {', '.join(f'{name}={options[name]!r}' for name in unknown)}"
+        )

@@ -22,6 +22,7 @@ class Artifact:
         sizes: {what: bytes}, numbers known at export, such as `"weights"`.
         input_spec: What the device feeds a model with its Rescaling layers, if it was made
             from a Keras model (the graph's own spec has them folded in).
+        runs_on: The only back ends of `verify` that can run the files; None: all of the target.
     """
 
     target: str
@@ -30,6 +31,7 @@ class Artifact:
     files: dict[str, bytes]
     sizes: dict[str, int] = dataclasses.field(default_factory=dict)
     input_spec: InputSpec | None = None
+    runs_on: tuple[str, ...] | None = None
 
     def __repr__(self):
         sizes = ", ".join(f"{what} {size:,}" for what, size in self.summary().items())

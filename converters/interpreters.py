@@ -30,7 +30,8 @@ def run(model: bytes, x, kernels: str, progress=None):
         x: Codes in the dtype of the file's input, of shape (batch, *input shape); for a file
             with several inputs a tuple of them, in the order of the file.
         kernels: One of `KERNELS`. `"tflite_micro"` takes one image at a time, and trusts
-            the file: give it only files that LiteRT has accepted.
+            the file: give it only files that LiteRT has accepted, or that `tflite.emit` made
+            with weights LiteRT cannot read.
         progress: None, or a function (images done, images) called now and then.
 
     Returns:

@@ -41,7 +41,7 @@ class Step:
     multiplier: np.ndarray
 
 
-def plan(thresholds, low, high, largest_weight: int) -> Step | None:
+def plan(thresholds, low, high, largest_weight: int, limit: int = 127) -> Step | None:
     """Finds the step with the given thresholds.
 
     Args:
@@ -49,9 +49,10 @@ def plan(thresholds, low, high, largest_weight: int) -> Step | None:
             as in `graph.Threshold`.
         low, high: Integers of shape (channels,), the reachable accumulators.
         largest_weight: The largest |code| in the kernel.
+        limit: The largest |weight| that the kernel can store: 127 in int8, 7 in int4.
 
     Returns:
-        A `Step`, or None if no gain keeps the weights in int8 and the sums exact.
+        A `Step`, or None if no gain keeps the weights within the limit and the sums exact.
 
     Example:
 
@@ -63,10 +64,10 @@ def plan(thresholds, low, high, largest_weight: int) -> Step | None:
     width = plus - minus
     if width.max() >= _WIDTH_LIMIT:
         return None
-    for gain, limit in _GAINS:
+    for gain, largest_sum in _GAINS:
         bias = -(gain // 2) * (plus + minus)
         peak = gain * np.maximum(np.abs(low), np.abs(high)) + np.abs(bias)
-        if gain * largest_weight <= 127 and peak.max() < limit:
+        if gain * largest_weight <= limit and peak.max() < largest_sum:
             multiplier = np.where(width == 1, 2 / gain, 1 / (gain * np.maximum(width - 1, 1)))
             return Step(gain, bias.astype(np.int32), multiplier.astype(np.float32))
     return None

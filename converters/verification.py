@@ -48,6 +48,8 @@ class Report:
             a sum lies at the very border of a threshold. All back ends are compared with the
             exact sums then (with plain Keras, if rounding cannot explain the difference).
         cost: What the emulated C needs (instructions, flash, scratch, stack), if it ran.
+        omitted: Back ends that did not run, because they cannot run this artifact
+            (`Artifact.runs_on`): nothing is known about them.
     """
 
     mismatches: dict[str, int]
@@ -57,6 +59,7 @@ class Report:
     accuracy: float | None = None
     border: int = 0
     cost: emulator.Cost | None = None
+    omitted: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -71,6 +74,8 @@ class Report:
             lines.append(
                 f"{name:<18}{self.images[name]:>8}{count:>15}{self.class_mismatches[name]:>16}"
             )
+        if self.omitted:
+            lines.append(f"not run, as they cannot run this artifact: {', '.join(self.omitted)}")
         if self.border:
             lines.append(
                 f"border: plain Keras differs on {self.border} sample(s), because it rounds its own "
@@ -98,7 +103,8 @@ def verify(model, artifact, x, backends=None, limits=None, progress=None, labels
             generated from `artifact.graph`.
         x: Integer array (batch, *input shape): the codes as the device sees them; a tuple of
             them for several inputs.
-        backends: Names from `BACKENDS` (None: all of them).
+        backends: Names from `BACKENDS` (None: all that can run the artifact; the others are
+            named in `Report.omitted`).
         limits: {back end: compare only that many samples}, for the slow ones.
         progress: Callable that gets a line of text as each back end starts.
         labels: Integer classes (batch,), to report the accuracy on these very codes: low, if
@@ -108,7 +114,8 @@ def verify(model, artifact, x, backends=None, limits=None, progress=None, labels
         A `Report`; print it, and test `report.ok` in scripts.
 
     Raises:
-        InvalidArgumentError: if `x` does not fit, is empty, or a back end is unknown.
+        InvalidArgumentError: if `x` does not fit, is empty, or a back end is unknown or cannot
+            run the artifact.
         MissingExtraError: if a back end needs a package that is not installed.
     """
     if not isinstance(artifact, Artifact):
@@ -117,14 +124,7 @@ def verify(model, artifact, x, backends=None, limits=None, progress=None, labels
             f"argument. Received: {type(artifact).__name__}"
         )
     graph, limits, say = artifact.graph, limits or {}, progress or (lambda line: None)
-    names = list(BACKENDS if backends is None else backends)
-    if isinstance(backends, str):
-        names = [backends]
-    for name in [*names, *limits]:
-        if name not in BACKENDS:
-            raise InvalidArgumentError(
-                f"A back end must be one of {list(BACKENDS)}. Received: {name!r}"
-            )
+    names, omitted = _backends(artifact, backends, limits)
     x = reference.check_codes(graph, x)
     count = len(_parts(x)[0])
     if not count or not names or min([1, *limits.values()]) < 1:
@@ -151,7 +151,7 @@ def verify(model, artifact, x, backends=None, limits=None, progress=None, labels
     classes = _parts(truth)[0].argmax(-1)
     accuracy = None if labels is None else float((classes == np.asarray(labels)).mean())
     words = "\n".join(dict.fromkeys(map(_words, _specs(artifact))))
-    return Report(mismatches, class_mismatches, images, words, accuracy, border, cost)
+    return Report(mismatches, class_mismatches, images, words, accuracy, border, cost, omitted)
 
 
 def _parts(x) -> tuple:
@@ -169,6 +169,28 @@ def _specs(artifact) -> tuple:
     if artifact.input_spec is None:
         return tuple(op.spec for op in artifact.graph.inputs)
     return _parts(artifact.input_spec)
+
+
+def _backends(artifact, backends, limits):
+    """(names to run, names omitted), checked."""
+    names = [backends] if isinstance(backends, str) else list(BACKENDS if backends is None else backends)
+    for name in [*names, *limits]:
+        if name not in BACKENDS:
+            raise InvalidArgumentError(
+                f"A back end must be one of {list(BACKENDS)}. Received: {name!r}"
+            )
+    unable = tuple(name for name in names if not _can_run(artifact, name))
+    if unable and backends is not None:
+        raise InvalidArgumentError(
+            f"This artifact runs on {list(artifact.runs_on)} only: its weights are stored in a way that "
+            f"the other runtimes of {artifact.target!r} do not know. Received: backends={names}"
+        )
+    return [name for name in names if name not in unable], unable
+
+
+def _can_run(artifact, name):
+    own = "tflite" if artifact.target == "tflm" else artifact.target
+    return artifact.runs_on is None or BACKENDS[name][0] != own or name in artifact.runs_on
 
 
 def _words(spec) -> str:
@@ -226,7 +248,7 @@ def self_check(model, artifact, samples=14):
         x.append(rng.integers(limits.min, limits.max + 1, (samples + 2, *op.shape)))
         x[-1][0], x[-1][1] = limits.min, limits.max
     x = x[0] if len(x) == 1 else tuple(x)
-    names = ("reference", *_CHECKED_BY[artifact.target])
+    names = ("reference", *(artifact.runs_on or _CHECKED_BY[artifact.target]))
     report = verify(model, artifact, x, names)
     if not report.ok:
         sound = verify(artifact.graph, artifact, x, names).ok

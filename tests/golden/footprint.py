@@ -26,6 +26,8 @@ def measure_one(name) -> dict:
     _, cost = emulator.run(header, inputs(graph, 2))
     return {
         "tflite_bytes": len(lite.main),
+        "tflite_int4_bytes": len(tflite.emit(graph, name, "int4").main),
+        "tflite_decode_bytes": len(tflite.emit(graph, name, "decode").main),
         "header_bytes": len(header.main),
         "code_bytes": cost.code_bytes,
         "data_bytes": cost.data_bytes,

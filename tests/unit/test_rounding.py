@@ -46,6 +46,12 @@ def test_plan_keeps_weights_in_int8_and_sums_exact(peak, largest_weight, gain):
     assert (step and step.gain) == gain
 
 
+@pytest.mark.parametrize("largest_weight, limit, gain", [(1, 7, 4), (2, 7, None), (1, 3, None), (1, 63, 4)])
+def test_plan_keeps_weights_within_the_limit(largest_weight, limit, gain):
+    step = rounding.plan(np.array([[0, 1]]), np.array([-9]), np.array([9]), largest_weight, limit)
+    assert (step and step.gain) == gain
+
+
 def test_plan_refuses_steps_too_wide_for_float32():
     bound = np.array([1_200_000])
     never = np.array([[-1_200_000, 1_200_001]])

@@ -1,0 +1,272 @@
+"""One emitter an operation: appends operators to the file, and returns the `Value` of the node.
+
+A hidden layer, its Threshold included, is one int8 operator whose bias, scales and
+RELU_N1_TO_1 are the step (`rounding.py`). The last layer keeps its sums, as int16 where they
+fit and else in float32, exact below 2^24.
+"""
+
+import dataclasses
+import math
+
+import numpy as np
+
+from keras_gxnor import graph as g
+from keras_gxnor.converters import rounding
+from keras_gxnor.converters.tflite_net import UNIT, Value, as_floats, cast, linear
+from keras_gxnor.errors import UnsupportedGraphError
+from keras_gxnor.spaces import DiscreteSpace
+
+_INT16_LIMIT = (1 << 15) - 1
+
+
+def _input(net, index):
+    spec = net.graph.nodes[index].op.spec
+    scale = float(np.float32(spec.scale))
+    fed = net.tensor(index, spec.dtype, ((scale,), (spec.zero_point,), 0))
+    if spec.dtype == "int8":
+        return Value(fed, "int8", scale, spec.zero_point, fed)
+    # Kernels of today read int8: the same scale and a zero point 128 less only flip a bit.
+    zero_point = spec.zero_point - 128
+    signed = net.tensor(index, "int8", ((scale,), (zero_point,), 0), "/int8")
+    net.file.operator("QUANTIZE", 1, [fed], signed, net.file.schema.QuantizeOptionsT())
+    return Value(signed, "int8", scale, zero_point, fed)
+
+
+def _kernel(net, index):
+    """Dense or Conv2D: left to its Threshold if it has one, else float32 accumulators."""
+    node, readers = net.graph.nodes[index], net.graph.consumers(index)
+    if readers and isinstance(net.graph.nodes[readers[0]].op, g.Threshold):
+        return None
+    source, bounds = net.source(index), net.types[index]
+    peak = max(-int(bounds.low.min()), int(bounds.high.max()))
+    if source.dtype == "float32" or source.zero_point or peak > _INT16_LIMIT:
+        x = as_floats(net, node.inputs[0], f"{node.name}/input")
+        result = net.tensor(index, "float32")
+        zeros = np.zeros(bounds.shape[-1], np.float32)
+        linear(net, node, x, result, node.op.kernel.astype(np.float32), None, (zeros, None))
+        return Value(result, "float32")
+    shape = net.types[node.inputs[0]].shape
+    wide = net.file.tensor(f"{node.name}/input", shape, "int16", UNIT)
+    cast(net, source.tensor, "INT8", wide, "INT16")
+    sums = net.tensor(index, "int16", UNIT, "/int16")
+    zeros = np.zeros(bounds.shape[-1], np.int64)
+    linear(net, node, wide, sums, node.op.kernel, (1.0,), (zeros, (1.0,)))
+    result = net.tensor(index, "float32")
+    net.file.operator("DEQUANTIZE", 3, [sums], result, net.file.schema.DequantizeOptionsT())
+    return Value(result, "float32")
+
+
+def _threshold(net, index):
+    """The kernel before it and the step, as one int8 operator; of a many-state space as several.
+
+    A space of 2 K + 1 states is the sum of K ternary steps: step j is +1 from the j-th
+    threshold above the middle on, and -1 below the j-th one under it.
+    """
+    node, below = net.graph.nodes[index], net.graph.nodes[index].inputs[0]
+    if net.source(below).dtype != "int8":
+        raise UnsupportedGraphError(
+            f"Node `{net.graph.nodes[below].name}` reads integers beyond -127..127, which no int8 "
+            "operator takes; merge or sum fewer activations before it. Received: "
+            f"{net.types[net.graph.nodes[below].inputs[0]].high.max()}"
+        )
+    if node.op.space.order < 2:
+        return Value(_step(net, index, node.op, "", 1))
+    middle, total = node.op.space.max_code, None
+    for j in range(1, middle + 1):
+        steps = np.ascontiguousarray(node.op.thresholds[:, [middle - j, middle - 1 + j]])
+        part = g.Threshold(steps, node.op.flipped, DiscreteSpace(1))
+        made = _step(net, index, part, f"/{j}", middle)
+        total = made if total is None else _sum(net, index, [total, made], f"/sum{j}" * (j < middle))
+    return Value(total)
+
+
+def _step(net, index, threshold, suffix, uses):
+    """The tensor of a ternary or binary step of the kernel below node `index`.
+
+    uses: how many steps of this node share the weights.
+    """
+    node = net.graph.nodes[index]
+    below = node.inputs[0]
+    kernel, source, bounds = net.graph.nodes[below], net.source(below), net.types[below]
+    largest = int(np.abs(kernel.op.kernel.astype(np.int64)).max())
+    plan = net.storage.plan(threshold.thresholds, bounds.low, bounds.high, largest)
+    if plan is None:
+        peak = max(-int(bounds.low.min()), int(bounds.high.max()))
+        raise UnsupportedGraphError(
+            f"Node `{kernel.name}`: an exact int8 step needs 4 |acc| + |bias| below 2^24, "
+            f"4 |weight| below 128 and thresholds less than 2^21 apart; use fewer inputs or "
+            f"ternary weights. Received: |acc| up to {peak}, |weight| up to {largest}"
+        )
+    rounding.check(node.name, plan, threshold, bounds.low, bounds.high, np.float32(source.scale))
+    scales = rounding.filter_scales(plan, np.float32(source.scale))
+    result = net.tensor(index, "int8", UNIT, suffix)
+    bias_scales = scales * np.float32(source.scale)
+    weights = kernel.op.kernel * np.int8(plan.gain)
+    linear(net, kernel, source.tensor, result, weights, scales, (plan.bias, bias_scales), uses)
+    return result
+
+
+def _maxpool(net, index):
+    source, op, schema = net.source(index), net.graph.nodes[index].op, net.file.schema
+    version = 2 if source.dtype == "int8" else 1
+    result = net.tensor_like(index, source)
+    options = schema.Pool2DOptionsT(
+        padding=getattr(schema.Padding, op.padding.upper()),
+        strideH=op.strides[0],
+        strideW=op.strides[1],
+        filterHeight=op.pool_size[0],
+        filterWidth=op.pool_size[1],
+    )
+    net.file.operator("MAX_POOL_2D", version, [source.tensor], result, options)
+    return dataclasses.replace(source, tensor=result, fed=None)
+
+
+def _sign(net, index):
+    node, source, bounds = net.graph.nodes[index], net.source(index), net.types[index]
+    if bounds.low.min() < -128 or bounds.high.max() > 127:
+        raise UnsupportedGraphError(
+            f"Sign `{node.name}` must leave codes in -128..127. "
+            f"Received: {bounds.low.min()}..{bounds.high.max()}"
+        )
+    if source.dtype != "int8":
+        signs = net.file.constant(f"{node.name}/signs", node.op.signs.astype(np.float32))
+        result, version = net.tensor(index, "float32"), 1
+    else:
+        signs = net.file.constant(f"{node.name}/signs", node.op.signs, UNIT)
+        result, version = net.tensor(index, "int8", ((source.scale,), (0,), 0)), 3
+    options = net.file.schema.MulOptionsT()
+    net.file.operator("MUL", version, [source.tensor, signs], result, options)
+    return dataclasses.replace(source, tensor=result, zero_point=0, fed=None)
+
+
+def _reshape(net, index):
+    name, source = net.graph.nodes[index].name, net.source(index)
+    shape = np.array([-1, *net.types[index].shape], np.int32)
+    result = net.tensor_like(index, source)
+    target = net.file.constant(f"{name}/shape", shape)
+    options = net.file.schema.ReshapeOptionsT(newShape=shape)
+    net.file.operator("RESHAPE", 1, [source.tensor, target], result, options)
+    return dataclasses.replace(source, tensor=result, fed=None)
+
+
+def _sumpool(net, index):
+    """The sum of a whole image as MEAN with the scale of one part, of a window by a kernel of ones."""
+    node, source = net.graph.nodes[index], net.source(index)
+    shape, op = net.types[node.inputs[0]].shape, node.op
+    whole, count = op.pool_size == shape[:2] and op.padding == "valid", math.prod(op.pool_size)
+    if source.dtype == "int8" and net.fits_int8(index):
+        if whole and not source.zero_point:
+            result = net.tensor(index, "int8", ((source.scale / count,), (0,), 0))
+            _reduce(net, node, "MEAN", 2, source.tensor, result)
+            return Value(result)
+        result = net.tensor(index, "int8", ((source.scale,), (0,), 0))
+        ones = g.Node(node.name, _ones(op, shape[2]))
+        zeros, scale = np.zeros(shape[2], np.int32), (1.0,) * shape[2]
+        linear(net, ones, source.tensor, result, ones.op.kernel, scale, (zeros, (source.scale,) * shape[2]))
+        return Value(result, scale=source.scale)
+    x, result = as_floats(net, node.inputs[0], f"{node.name}/input"), net.tensor(index, "float32")
+    if whole:
+        _reduce(net, node, "SUM", 1, x, result)
+    else:
+        ones = g.Node(node.name, _ones(op, shape[2]))
+        bias = np.zeros(shape[2], np.float32), None
+        linear(net, ones, x, result, ones.op.kernel.astype(np.float32), None, bias)
+    return Value(result, "float32")
+
+
+def _ones(op, channels):
+    kernel = np.ones((*op.pool_size, 1, channels), np.int8)
+    return g.Conv2D(kernel, op.strides, op.padding, groups=channels)
+
+
+def _reduce(net, node, code, version, x, result):
+    axes = net.file.constant(f"{node.name}/axes", np.array([1, 2], np.int32))
+    net.file.operator(code, version, [x, axes], result, net.file.schema.ReducerOptionsT(keepDims=True))
+
+
+def _pad(net, index):
+    node, source = net.graph.nodes[index], net.source(index)
+    sides = np.array([(0, 0), *node.op.padding, (0, 0)], np.int32)
+    result = net.tensor_like(index, source)
+    constant = net.file.constant(f"{node.name}/padding", sides)
+    version = 2 if source.dtype == "int8" else 1
+    net.file.operator("PAD", version, [source.tensor, constant], result, net.file.schema.PadOptionsT())
+    return dataclasses.replace(source, tensor=result, fed=None)
+
+
+def _add(net, index):
+    node = net.graph.nodes[index]
+    values = [net.values[i] for i in node.inputs]
+    plain = all(v.dtype == "int8" and v.scale == values[0].scale for v in values)
+    if plain and net.fits_int8(index):
+        quantization = ((values[0].scale,), (0,), 0)
+        return Value(_sum(net, index, [v.tensor for v in values], "", quantization), scale=values[0].scale)
+    floats = [as_floats(net, i, f"{node.name}/input{k}") for k, i in enumerate(node.inputs)]
+    return Value(_sum(net, index, floats, "", None), "float32")
+
+
+def _sum(net, index, tensors, suffix, quantization=UNIT):
+    """The tensor of the sum of tensors of one kind, of the shape of node `index`."""
+    total, dtype = tensors[0], "float32" if quantization is None else "int8"
+    version = 1 if quantization is None else 2
+    for k, tensor in enumerate(tensors[1:], 2):
+        part = "" if k == len(tensors) else f"/sum{k}"
+        result = net.tensor(index, dtype, quantization, suffix + part)
+        net.file.operator("ADD", version, [total, tensor], result, net.file.schema.AddOptionsT())
+        total = result
+    return total
+
+
+def _concat(net, index):
+    node, schema = net.graph.nodes[index], net.file.schema
+    values = [net.values[i] for i in node.inputs]
+    kinds = {(v.dtype, v.scale, v.zero_point) for v in values}
+    options = schema.ConcatenationOptionsT(axis=len(net.types[index].shape))
+    if len(kinds) == 1:
+        result, tensors = net.tensor_like(index, values[0]), [v.tensor for v in values]
+        version = 2 if values[0].dtype == "int8" else 1
+    else:
+        result, version = net.tensor(index, "float32"), 1
+        tensors = [as_floats(net, i, f"{node.name}/input{k}") for k, i in enumerate(node.inputs)]
+    net.file.operator("CONCATENATION", version, tensors, result, options)
+    if len(kinds) == 1:
+        return dataclasses.replace(values[0], tensor=result, fed=None)
+    return Value(result, "float32")
+
+
+def _divide(net, index):
+    node = net.graph.nodes[index]
+    x = as_floats(net, node.inputs[0], f"{node.name}/input")
+    divisor = net.file.constant(f"{node.name}/divisor", np.array([node.op.divisor], np.float32))
+    result = net.tensor(index, "float32")
+    net.file.operator("DIV", 1, [x, divisor], result, net.file.schema.DivOptionsT())
+    return Value(result, "float32")
+
+
+def _affine(net, index):
+    node, schema = net.graph.nodes[index], net.file.schema
+    x = as_floats(net, node.inputs[0], f"{node.name}/input")
+    scale = net.file.constant(f"{node.name}/scale", node.op.scale)
+    offset = net.file.constant(f"{node.name}/offset", node.op.offset)
+    product, result = net.tensor(index, "float32", None, "/product"), net.tensor(index, "float32")
+    net.file.operator("MUL", 1, [x, scale], product, schema.MulOptionsT())
+    net.file.operator("ADD", 1, [product, offset], result, schema.AddOptionsT())
+    return Value(result, "float32")
+
+
+EMITTERS = {
+    g.Input: _input,
+    g.Dense: _kernel,
+    g.Conv2D: _kernel,
+    g.MaxPool2D: _maxpool,
+    g.SumPool2D: _sumpool,
+    g.Pad2D: _pad,
+    g.Add: _add,
+    g.Concat: _concat,
+    g.Threshold: _threshold,
+    g.Sign: _sign,
+    g.Flatten: _reshape,
+    g.Reshape: _reshape,
+    g.Divide: _divide,
+    g.Affine: _affine,
+}

@@ -1,0 +1,121 @@
+"""A TFLite file on its way: the values of the graph's nodes, and the parts emitters share."""
+
+import dataclasses
+
+import numpy as np
+
+from keras_gxnor import graph as g
+from keras_gxnor.converters import flatbuffer, weight_forms
+
+# Operator versions of the int8, int16 and float kernels, told apart by the dtype of the bias.
+_VERSIONS = {
+    "FULLY_CONNECTED": {"int32": 12, "int64": 7, "float32": 1},
+    "CONV_2D": {"int32": 3, "int64": 4, "float32": 1},
+    "DEPTHWISE_CONV_2D": {"int32": 3, "int64": 5, "float32": 2},
+}
+UNIT = (1.0,), (0,), 0  # quantization of whole numbers: scales, zero points, axis
+
+
+@dataclasses.dataclass(frozen=True)
+class Value:
+    """A tensor of the file: integer = stored - zero_point.
+
+    Attributes:
+        tensor: Its number in the file.
+        dtype: `"int8"`, or `"float32"`, which holds whole numbers or logits.
+        scale: The quantization scale; the graph's integers do not depend on it.
+        zero_point: The stored number that means 0.
+        fed: Number of the tensor the device feeds, of an input.
+    """
+
+    tensor: int
+    dtype: str = "int8"
+    scale: float = 1.0
+    zero_point: int = 0
+    fed: int | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Net:
+    """A canonical graph on its way into a file; `values` holds one `Value` a node done."""
+
+    graph: g.Graph
+    types: tuple[g.TensorType, ...]
+    file: flatbuffer.File
+    values: list
+    storage: weight_forms.Storage
+
+    def source(self, index):
+        """The value that node `index` reads first."""
+        return self.values[self.graph.nodes[index].inputs[0]]
+
+    def fits_int8(self, index):
+        """Whether the integers of node `index` are within -127..127."""
+        return max(-int(self.types[index].low.min()), int(self.types[index].high.max())) <= 127
+
+    def tensor(self, index, dtype, quantization=None, suffix=""):
+        """A new tensor of the shape of node `index`."""
+        name = self.graph.nodes[index].name + suffix
+        return self.file.tensor(name, self.types[index].shape, dtype, quantization)
+
+    def tensor_like(self, index, source):
+        """The same, with the dtype and quantization of the value `source`."""
+        if source.dtype == "int8":
+            return self.tensor(index, "int8", ((source.scale,), (source.zero_point,), 0))
+        return self.tensor(index, "float32")
+
+
+def linear(net, node, x, result, kernel, scales, bias, steps=0):
+    """Appends the operator of a Dense or Conv2D on tensor `x`.
+
+    kernel: as in the graph, in the dtype to store. scales: of the kernel, one or one a
+    channel, or None for float32. bias: (values, scales). steps: how many operators like this
+    one share the weights and clip to -1..1; 0: it keeps its sums.
+    """
+    schema, op = net.file.schema, node.op
+    axis, options = 0, schema.FullyConnectedOptionsT()
+    depthwise = isinstance(op, g.Conv2D) and op.kernel.shape[2] == 1 and op.groups > 1
+    if isinstance(op, g.Dense):
+        code, stored = "FULLY_CONNECTED", kernel.T
+    elif depthwise:
+        code, stored, axis = "DEPTHWISE_CONV_2D", kernel.transpose(2, 0, 1, 3), 3
+        options = schema.DepthwiseConv2DOptionsT(depthMultiplier=kernel.shape[3] // op.groups)
+    else:
+        code, stored = "CONV_2D", kernel.transpose(3, 0, 1, 2)
+        options = schema.Conv2DOptionsT()
+    if isinstance(op, g.Conv2D):
+        options.padding = getattr(schema.Padding, op.padding.upper())
+        options.strideH, options.strideW = op.strides
+        options.dilationHFactor, options.dilationWFactor = op.dilation
+    if steps:
+        options.fusedActivationFunction = schema.ActivationFunctionType.RELU_N1_TO_1
+    grouped = code == "CONV_2D" and op.groups > 1
+    version = 6 if grouped else _VERSIONS[code][bias[0].dtype.name]
+    groups = op.groups if isinstance(op, g.Conv2D) else 1
+    uses = max(1, steps)
+    whole = weight_forms.Linear(
+        node.name, code, version, options, stored, axis, scales, *bias, groups, uses
+    )
+    net.storage.append(whole, x, result)
+
+
+def cast(net, x, from_type, result, to_type):
+    """Appends a CAST of tensor `x` to tensor `result`."""
+    types = net.file.schema.TensorType
+    options = net.file.schema.CastOptionsT(getattr(types, from_type), getattr(types, to_type))
+    net.file.operator("CAST", 3, [x], result, options)
+
+
+def as_floats(net, index, name):
+    """The integers of node `index` as a float32 tensor of whole numbers (logits as they are)."""
+    value, shape = net.values[index], net.types[index].shape
+    if value.dtype == "float32":
+        return value.tensor
+    result = net.file.tensor(name, shape, "float32")
+    cast(net, value.tensor, "INT8", result, "FLOAT32")
+    if not value.zero_point:
+        return result
+    shift = net.file.constant(f"{name}/shift", np.array([-value.zero_point], np.float32))
+    shifted = net.file.tensor(f"{name}/shifted", shape, "float32")
+    net.file.operator("ADD", 1, [result, shift], shifted, net.file.schema.AddOptionsT())
+    return shifted
