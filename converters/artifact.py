@@ -23,6 +23,7 @@ class Artifact:
         input_spec: What the device feeds a model with its Rescaling layers, if it was made
             from a Keras model (the graph's own spec has them folded in).
         runs_on: The only back ends of `verify` that can run the files; None: all of the target.
+        inputs, outputs: What a .tflite takes and gives: see `tflite.emit`.
     """
 
     target: str
@@ -32,6 +33,8 @@ class Artifact:
     sizes: dict[str, int] = dataclasses.field(default_factory=dict)
     input_spec: InputSpec | None = None
     runs_on: tuple[str, ...] | None = None
+    inputs: str = "codes"
+    outputs: str = "float32"
 
     def __repr__(self):
         sizes = ", ".join(f"{what} {size:,}" for what, size in self.summary().items())

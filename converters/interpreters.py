@@ -116,6 +116,15 @@ def _micro(model, x, kernels, progress):
             progress(i + 1, total)
 
 
+def output_scales(model: bytes) -> tuple[float, ...]:
+    """The scale of every output tensor of a file (1.0 without one)."""
+    schema = import_extra("ai_edge_litert.schema_py_generated", "export")
+    subgraph = schema.Model.GetRootAs(model).Subgraphs(0)
+    tensors = [subgraph.Tensors(subgraph.Outputs(i)) for i in range(subgraph.OutputsLength())]
+    found = [tensor.Quantization() for tensor in tensors]
+    return tuple(q.Scale(0) if q is not None and q.ScaleLength() else 1.0 for q in found)
+
+
 def schema_sizes(model: bytes) -> tuple[int, int]:
     """(inputs, outputs) of a file."""
     schema = import_extra("ai_edge_litert.schema_py_generated", "export")

@@ -12,13 +12,15 @@ bit for bit, in every form.
 
 from keras_gxnor import graph as g
 from keras_gxnor import rewrites
-from keras_gxnor.converters import flatbuffer, weight_forms
+from keras_gxnor.converters import flatbuffer, tflite_ends, weight_forms
 from keras_gxnor.converters.artifact import Artifact
 from keras_gxnor.converters.tflite_emitters import EMITTERS
-from keras_gxnor.converters.tflite_net import Net, as_floats
+from keras_gxnor.converters.tflite_net import Net
 
 
-def emit(graph: g.Graph, name: str, weights: str = "int8", split: int | None = None) -> Artifact:
+def emit(
+    graph: g.Graph, name: str, weights="int8", split=None, inputs="codes", outputs="float32"
+) -> Artifact:
     """Writes `graph` as a TFLite flatbuffer.
 
     The input tensor has the device's dtype and the declared scale and zero point, shape
@@ -37,6 +39,11 @@ def emit(graph: g.Graph, name: str, weights: str = "int8", split: int | None = N
         split: None, or the largest number of bytes an unpacked kernel may take: larger ones
             are cut along their output channels, at some 400 bytes of file and 300 of arena a
             part, or stay int8 if they cannot be cut (grouped and depthwise convolutions).
+        inputs: `"codes"`: the integers the device feeds. `"float32"`: the numbers that Keras
+            is fed, scale * (q - zero_point), which the file rounds to the nearest code first.
+        outputs: `"float32"`: the logits. `"int16"`: the sums of the last layer, with their
+            unit as the tensor's scale, where nothing but that unit makes logits of them (no
+            bias or batch normalization after the last kernel). `"argmax"`: the class, int32.
 
     Returns:
         An `Artifact` with the file `<name>.tflite`; equal graphs give equal bytes. Its
@@ -46,20 +53,23 @@ def emit(graph: g.Graph, name: str, weights: str = "int8", split: int | None = N
         kernel decoded). `runs_on` names the back ends of a file that LiteRT cannot read.
 
     Raises:
-        InvalidArgumentError: if `weights` or `split` has the wrong value.
+        InvalidArgumentError: if an option has the wrong value.
         GraphError: if the graph is not sound.
         UnsupportedGraphError: naming the node that has no exact TFLite form.
         VerificationError: if a step would round wrongly on some kernel.
         MissingExtraError: if LiteRT is not installed.
     """
-    plain = rewrites.canonical(graph)
+    tflite_ends.check(inputs, outputs)
+    plain, units = rewrites.canonical(graph), {}
+    if outputs == "int16":
+        plain, units = tflite_ends.sums_and_units(plain)
     file = flatbuffer.File()
     storage = weight_forms.Storage(file, weights, split)
-    net = Net(plain, plain.check(), file, [], storage)
+    net = Net(plain, plain.check(), file, [], storage, inputs, units)
     for index, node in enumerate(plain.nodes):
         net.values.append(EMITTERS[type(node.op)](net, index))
     fed = [value.fed for value in net.values if value and value.fed is not None]
-    outputs = [as_floats(net, last, f"{plain.nodes[last].name}/float") for last in plain.outputs]
-    data = file.finish(graph.name, fed, outputs)
-    sizes = {**file.sizes, **storage.sizes()}
-    return Artifact("tflite", name, graph, {f"{name}.tflite": data}, sizes, runs_on=storage.runs_on)
+    data = file.finish(graph.name, fed, [tflite_ends.end(net, last, outputs) for last in plain.outputs])
+    files, sizes = {f"{name}.tflite": data}, {**file.sizes, **storage.sizes()}
+    options = {"runs_on": storage.runs_on, "inputs": inputs, "outputs": outputs}
+    return Artifact("tflite", name, graph, files, sizes, **options)

@@ -22,6 +22,13 @@ _INT16_LIMIT = (1 << 15) - 1
 def _input(net, index):
     spec = net.graph.nodes[index].op.spec
     scale = float(np.float32(spec.scale))
+    if net.inputs == "float32":
+        low = np.iinfo(spec.dtype).min
+        zero_point = spec.zero_point - 128 - low
+        fed, codes = net.tensor(index, "float32"), ((scale,), (zero_point,), 0)
+        rounded = net.tensor(index, "int8", codes, "/int8")
+        net.file.operator("QUANTIZE", 1, [fed], rounded, net.file.schema.QuantizeOptionsT())
+        return Value(rounded, "int8", scale, zero_point, fed)
     fed = net.tensor(index, spec.dtype, ((scale,), (spec.zero_point,), 0))
     if spec.dtype == "int8":
         return Value(fed, "int8", scale, spec.zero_point, fed)
@@ -48,9 +55,12 @@ def _kernel(net, index):
     shape = net.types[node.inputs[0]].shape
     wide = net.file.tensor(f"{node.name}/input", shape, "int16", UNIT)
     cast(net, source.tensor, "INT8", wide, "INT16")
-    sums = net.tensor(index, "int16", UNIT, "/int16")
+    unit = net.units.get(node.name, 1.0)
+    sums = net.tensor(index, "int16", ((unit,), (0,), 0), "/int16")
     zeros = np.zeros(bounds.shape[-1], np.int64)
-    linear(net, node, wide, sums, node.op.kernel, (1.0,), (zeros, (1.0,)))
+    linear(net, node, wide, sums, node.op.kernel, (unit,), (zeros, (unit,)))
+    if node.name in net.units:
+        return Value(sums, "int16", unit)
     result = net.tensor(index, "float32")
     net.file.operator("DEQUANTIZE", 3, [sums], result, net.file.schema.DequantizeOptionsT())
     return Value(result, "float32")

@@ -37,13 +37,18 @@ class Value:
 
 @dataclasses.dataclass(frozen=True)
 class Net:
-    """A canonical graph on its way into a file; `values` holds one `Value` a node done."""
+    """A canonical graph on its way into a file; `values` holds one `Value` a node done.
+
+    inputs: as of `tflite.emit`. units: {last kernel: unit of its int16 sums}, if they go out.
+    """
 
     graph: g.Graph
     types: tuple[g.TensorType, ...]
     file: flatbuffer.File
     values: list
     storage: weight_forms.Storage
+    inputs: str = "codes"
+    units: dict = dataclasses.field(default_factory=dict)
 
     def source(self, index):
         """The value that node `index` reads first."""

@@ -69,7 +69,9 @@ _PURPOSES = {
 }
 
 
-def emit(graph: g.Graph, name: str, **options) -> Artifact:
+def emit(
+    graph: g.Graph, name: str, weights="int8", split=None, inputs="codes", outputs="float32"
+) -> Artifact:
     """Makes the .tflite file of a graph and what runs it on TFLite Micro.
 
     The arena is measured on the interpreter of the `tflite-micro` wheel, which also has to
@@ -79,7 +81,7 @@ def emit(graph: g.Graph, name: str, **options) -> Artifact:
         graph: Any sound `Graph` with one output.
         name: What to call it, any string: made a C identifier, it begins the files' names
             and the namespace `{name}_tflm`.
-        **options: Those of `tflite.emit`.
+        weights, split, inputs, outputs: See `tflite.emit`.
 
     Returns:
         An `Artifact` whose first file is `{name}.tflite`, followed by C++17 sources that go
@@ -94,6 +96,7 @@ def emit(graph: g.Graph, name: str, **options) -> Artifact:
         MissingExtraError: if LiteRT, jinja2 or tflite-micro is not installed.
     """
     prefix = identifier(name)
+    options = {"weights": weights, "split": split, "inputs": inputs, "outputs": outputs}
     base = tflite.emit(graph, prefix, **options)
     model = readback.read(base.main)
     methods = [_method(operator) for operator in model.operators]

@@ -147,7 +147,11 @@ def verify(model, artifact, x, backends=None, limits=None, progress=None, labels
             artifacts[target] = TARGETS[target](graph, artifact.name)
         logits, found = run(artifacts[target], part)
         cost = found or cost
-        mismatches[name], class_mismatches[name] = count_mismatches(logits, _rows(truth, 0, images[name]))
+        expected = _rows(truth, 0, images[name])
+        if target == "tflite" and artifacts[target].outputs == "argmax":
+            expected = tuple(part.argmax(-1).astype(np.int32)[..., None] for part in _parts(expected))
+            logits = tuple(part[..., None] for part in _parts(logits))
+        mismatches[name], class_mismatches[name] = count_mismatches(logits, expected)
     classes = _parts(truth)[0].argmax(-1)
     accuracy = None if labels is None else float((classes == np.asarray(labels)).mean())
     words = "\n".join(dict.fromkeys(map(_words, _specs(artifact))))
@@ -280,7 +284,20 @@ def _truth(model, artifact, x):
 
 
 def _interpreter(kernels):
-    return lambda artifact, x: (interpreters.run(artifact.main, x, kernels), None)
+    def run(artifact, x):
+        fed = _parts(x)
+        if artifact.inputs == "float32":
+            specs = [op.spec for op in artifact.graph.inputs]
+            fed = [s.scale * (q.astype(np.float32) - s.zero_point) for s, q in zip(specs, fed)]
+            fed = [part.astype(np.float32) for part in fed]
+        made = interpreters.run(artifact.main, tuple(fed), kernels)
+        if artifact.outputs == "int16":
+            units = _parts(interpreters.output_scales(artifact.main))
+            made = tuple(y * np.float32(unit) for y, unit in zip(_parts(made), units))
+            made = made[0] if len(made) == 1 else made
+        return made, None
+
+    return run
 
 
 BACKENDS = {

@@ -39,7 +39,7 @@ def canonical(graph: g.Graph) -> g.Graph:
             sums cannot be pooled in the kernel.
     """
     graph.check()
-    return _fold_signs(_with_unique_names(_pruned(_Rewriter(graph).run())))
+    return _fold_signs(_with_unique_names(pruned(_Rewriter(graph).run())))
 
 
 class _Rewriter:
@@ -158,7 +158,7 @@ def _shifted_sum(kernel, strides, window) -> np.ndarray:
     return total
 
 
-def _pruned(graph: g.Graph) -> g.Graph:
+def pruned(graph: g.Graph) -> g.Graph:
     """The graph without nodes that no output needs; inputs stay."""
     needed = set(graph.outputs)
     for index in reversed(range(len(graph.nodes))):

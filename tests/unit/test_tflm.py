@@ -165,8 +165,9 @@ def test_options_go_to_the_tflite_emitter(monkeypatch):
         return emit(graph, name)
 
     monkeypatch.setattr(tflite, "emit", spy)
-    tflm.emit(SAMPLES["dense_only"](), "net", weights="int8")
-    assert seen == {"weights": "int8"}
+    given = {"weights": "int4", "split": 9, "inputs": "codes", "outputs": "float32"}
+    tflm.emit(SAMPLES["dense_only"](), "net", **given)
+    assert seen == given
     monkeypatch.undo()
     with pytest.raises(TypeError, match="colour"):
         tflm.emit(SAMPLES["dense_only"](), "net", colour="red")
@@ -443,6 +444,6 @@ def test_a_broken_emitter_is_refused(monkeypatch):
     nodes[1] = g.Node(nodes[1].name, g.Dense(-nodes[1].op.kernel), nodes[1].inputs)
     other = g.Graph(tuple(nodes), other.outputs, other.name)
     emit = tflite.emit
-    monkeypatch.setattr(tflite, "emit", lambda graph, name: emit(other, name))
+    monkeypatch.setattr(tflite, "emit", lambda graph, name, **options: emit(other, name))
     with pytest.raises(VerificationError, match="tflite_micro differs from the reference"):
         convert(graph, "tflm")
