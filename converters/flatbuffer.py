@@ -8,6 +8,7 @@ import dataclasses
 
 import numpy as np
 
+from keras_gxnor.converters import runtime_versions
 from keras_gxnor.errors import VerificationError, import_extra
 
 # Vector kernels load constants straight from the file: the schema wants 16-byte alignment,
@@ -48,18 +49,28 @@ class File:
         kind = getattr(self.schema.BuiltinOptions, type(options).__name__.removesuffix("T"))
         self._operators.append(self.schema.OperatorT(place, inputs, [output], kind, options))
 
-    def finish(self, name: str, inputs: list, outputs: list) -> bytes:
+    def finish(self, name: str, inputs: list, outputs: list, metadata=None) -> bytes:
         """The bytes of the file.
+
+        Args:
+            name: Of the subgraph.
+            inputs, outputs: Numbers of the tensors the file is fed and read at.
+            metadata: {name: bytes} of entries that ride in the file; the standard
+                `min_runtime_version` joins them where it is known.
 
         Raises:
             VerificationError: if a constant is not aligned to 16 bytes.
         """
-        schema, codes = self.schema, []
+        schema, codes, entries = self.schema, [], []
+        for entry, data in {**runtime_versions.entry(self._codes), **(metadata or {})}.items():
+            entries.append(schema.MetadataT(entry, len(self._buffers)))
+            self._buffers.append(_Buffer(schema, data))
         for code, version in self._codes:
             number = getattr(schema.BuiltinOperator, code)
             codes.append(schema.OperatorCodeT(min(number, 127), None, version, number))
         subgraph = schema.SubGraphT(self._tensors, inputs, outputs, self._operators, name)
         model = schema.ModelT(3, codes, [subgraph], "keras_gxnor", self._buffers)
+        model.metadata = entries
         builder = import_extra("flatbuffers", "export").Builder(1 << 12)
         builder.Finish(model.Pack(builder), b"TFL3")
         data = bytes(builder.Output())

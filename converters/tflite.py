@@ -16,7 +16,7 @@ import numpy as np
 
 from keras_gxnor import graph as g
 from keras_gxnor import rewrites
-from keras_gxnor.converters import flatbuffer, rounding
+from keras_gxnor.converters import flatbuffer, metadata, rounding
 from keras_gxnor.converters.artifact import Artifact
 from keras_gxnor.errors import UnsupportedGraphError
 
@@ -30,7 +30,7 @@ _VERSIONS = {
 _UNIT = (1.0,), (0,), 0  # quantization of whole numbers: scales, zero points, axis
 
 
-def emit(graph: g.Graph, name: str) -> Artifact:
+def emit(graph: g.Graph, name: str, labels=None, version=None) -> Artifact:
     """Writes `graph` as a TFLite flatbuffer.
 
     The input tensor has the device's dtype and the declared scale and zero point, shape
@@ -40,11 +40,15 @@ def emit(graph: g.Graph, name: str) -> Artifact:
     Args:
         graph: Any sound `Graph` with one output.
         name: Stem of the file.
+        labels: None, or a sequence of unique strings, one a class: the places of the last
+            axis of the output. They ride in the file's metadata (see `metadata.py`).
+        version: None, or a string that says which version of your model this is.
 
     Returns:
-        An `Artifact` with the file `<name>.tflite`; equal graphs give equal bytes.
+        An `Artifact` with the file `<name>.tflite`; equal arguments give equal bytes.
 
     Raises:
+        InvalidArgumentError: if `labels` or `version` does not fit.
         GraphError: if the graph is not sound.
         UnsupportedGraphError: naming the node that has no exact TFLite form.
         VerificationError: if a step would round wrongly on some kernel.
@@ -62,7 +66,8 @@ def emit(graph: g.Graph, name: str) -> Artifact:
     output = net.values[last].tensor
     if net.types[last].kind == "code":
         output = _as_floats(net, last, f"{plain.nodes[last].name}/float")
-    data = net.file.finish(graph.name, [0], [output])
+    about = metadata.entry(name, graph.input, net.types[last].shape, labels, version)
+    data = net.file.finish(graph.name, [0], [output], about)
     return Artifact("tflite", name, graph, {f"{name}.tflite": data}, dict(net.file.sizes))
 
 
