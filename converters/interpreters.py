@@ -7,7 +7,8 @@ which is what makes them four witnesses and not one.
 
 import numpy as np
 
-from keras_gxnor.errors import InvalidArgumentError, ToolError, import_extra
+from keras_gxnor.converters import model_file
+from keras_gxnor.errors import InvalidArgumentError, ModelFileError, ToolError, import_extra
 
 KERNELS = ("litert_xnnpack", "litert_builtin", "litert_reference", "tflite_micro")
 _RESOLVERS = {
@@ -28,8 +29,9 @@ def run(model: bytes, x: np.ndarray, kernels: str, progress=None) -> np.ndarray:
     Args:
         model: The bytes of a file with one input and one output.
         x: Codes in the dtype of the file's input, of shape (batch, *input shape).
-        kernels: One of `KERNELS`. `"tflite_micro"` takes one image at a time, and trusts
-            the file: give it only files that LiteRT has accepted.
+        kernels: One of `KERNELS`. `"tflite_micro"` takes one image at a time. It trusts the
+            file, so that each file is checked here before a kernel sees it; yet options that
+            make no sense (a stride of 0) are the kernels' own to refuse.
         progress: None, or a function (images done, images) called now and then.
 
     Returns:
@@ -37,19 +39,25 @@ def run(model: bytes, x: np.ndarray, kernels: str, progress=None) -> np.ndarray:
 
     Raises:
         InvalidArgumentError: if `kernels` or `x` does not fit.
+        ModelFileError: if the file is corrupt, or has not one input and one output.
         ToolError: if the interpreter refuses the file.
         MissingExtraError: if the interpreter is not installed.
     """
     if kernels not in KERNELS:
         raise InvalidArgumentError(f"`kernels` must be one of {KERNELS}. Received: {kernels!r}")
-    if bytes(model[4:8]) != b"TFL3":
-        raise ToolError(f"Not a .tflite file: bytes 4..7 are {bytes(model[4:8])!r}, not b'TFL3'.")
+    model = bytes(model)
+    graph = model_file.load(model)[0].Subgraphs(0)
+    if graph.InputsLength() != 1 or graph.OutputsLength() != 1:
+        raise ModelFileError(
+            "The file must have one input and one output to be run. "
+            f"Received: {graph.InputsLength()} and {graph.OutputsLength()}"
+        )
     x = np.asarray(x)
     if not len(x):
         raise InvalidArgumentError("`x` must hold at least one image. Received: 0")
     runner = _micro if kernels == "tflite_micro" else _litert
     try:
-        return np.concatenate(list(runner(bytes(model), x, kernels, progress)))
+        return np.concatenate(list(runner(model, x, kernels, progress)))
     except (RuntimeError, ValueError) as error:
         if isinstance(error, (InvalidArgumentError, ToolError)):
             raise

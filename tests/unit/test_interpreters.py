@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from keras_gxnor import reference
-from keras_gxnor.converters import interpreters, tflite
-from keras_gxnor.errors import InvalidArgumentError, MissingExtraError, ToolError
+from keras_gxnor.converters import flatbuffer, interpreters, tflite
+from keras_gxnor.errors import InvalidArgumentError, MissingExtraError, ModelFileError, ToolError
 from tests.conformance.samples import SAMPLES, inputs
 
 
@@ -35,8 +35,28 @@ def test_batches_of_any_size(graph, model, kernels, batch):
 @pytest.mark.parametrize("kernels", interpreters.KERNELS)
 @pytest.mark.parametrize("damage", [lambda m: m[:100], lambda m: m[:8] + b"\xff" * 500, lambda m: b""])
 def test_broken_files_are_refused(graph, model, kernels, damage):
-    with pytest.raises(ToolError, match=r"refused the file|Not a \.tflite"):
+    """Before any kernel sees them: TFLite Micro would read outside the file."""
+    with pytest.raises(ModelFileError, match="corrupt or truncated|flatbuffer has"):
         interpreters.run(damage(model), inputs(graph, 2), kernels)
+
+
+@pytest.mark.parametrize("kernels", interpreters.KERNELS)
+def test_sound_files_that_an_interpreter_cannot_run(graph, kernels):
+    """An operator of a version to come: nothing is corrupt, but no kernel knows it."""
+    file = flatbuffer.File()
+    fed, made = (file.tensor(name, (4,), "float32") for name in ("fed", "made"))
+    file.operator("ADD", 99, [fed, fed], made, file.schema.AddOptionsT())
+    with pytest.raises(ToolError, match="refused the file"):
+        interpreters.run(file.finish("new", [fed], [made]), np.zeros((2, 5), np.float32), kernels)
+
+
+def test_only_files_with_one_input_and_one_output(graph):
+    file = flatbuffer.File()
+    fed, made = (file.tensor(name, (4,), "float32") for name in ("fed", "made"))
+    file.operator("ADD", 1, [fed, fed], made, file.schema.AddOptionsT())
+    for ins, outs in (([], [made]), ([fed], []), ([fed, fed], [made])):
+        with pytest.raises(ModelFileError, match="one input and one output"):
+            interpreters.run(file.finish("odd", ins, outs), np.zeros((2, 4), np.float32), "litert_builtin")
 
 
 @pytest.mark.parametrize("kernels", interpreters.KERNELS)
