@@ -134,7 +134,8 @@ class _Walk:
             if places[i] and field:  # a field that the schema has dropped is never read
                 name = f"{where}.{field.name}"
                 if places[i] < 4 or places[i] + field.inline > length:
-                    self.fail(name, f"must lie in bytes 4 to {length - 1} of its table. Received: {places[i]}")
+                    problem = f"must lie in bytes 4 to {length - 1} of its table. Received: {places[i]}"
+                    self.fail(name, problem)
                 before = places[i - 1] if i else 0
                 self.field(start + places[i], field, name, depth, before and start + before)
 
@@ -217,8 +218,9 @@ def _layout(kind) -> tuple:
     """The fields of a table by their place in the vtable; None for one without accessor."""
     fields, methods = {}, vars(kind)
     for name, method in methods.items():
-        helper = any(name.removesuffix(end) in methods for end in ("Length", "IsNone", "AsNumpy") if end in name)
-        if name.startswith("_") or name == "Init" or helper or not inspect.isfunction(method):
+        stems = [name.removesuffix(end) for end in ("Length", "IsNone", "AsNumpy") if name.endswith(end)]
+        helper = name.startswith("_") or name == "Init" or any(stem in methods for stem in stems)
+        if helper or not inspect.isfunction(method):
             continue
         table, notes = kind(), _Notes()
         table._tab = notes

@@ -7,8 +7,8 @@ which is what makes them four witnesses and not one.
 
 import numpy as np
 
-from keras_gxnor.converters import model_file
-from keras_gxnor.errors import InvalidArgumentError, ModelFileError, ToolError, import_extra
+from keras_gxnor.converters import model_file, soundness
+from keras_gxnor.errors import GXNORError, InvalidArgumentError, ModelFileError, ToolError, import_extra
 
 KERNELS = ("litert_xnnpack", "litert_builtin", "litert_reference", "tflite_micro")
 _RESOLVERS = {
@@ -30,8 +30,8 @@ def run(model: bytes, x: np.ndarray, kernels: str, progress=None) -> np.ndarray:
         model: The bytes of a file with one input and one output.
         x: Codes in the dtype of the file's input, of shape (batch, *input shape).
         kernels: One of `KERNELS`. `"tflite_micro"` takes one image at a time. It trusts the
-            file, so that each file is checked here before a kernel sees it; yet options that
-            make no sense (a stride of 0) are the kernels' own to refuse.
+            file, which is why every file is verified here before a kernel sees it, and its
+            shapes are compared with those LiteRT derives.
         progress: None, or a function (images done, images) called now and then.
 
     Returns:
@@ -46,22 +46,63 @@ def run(model: bytes, x: np.ndarray, kernels: str, progress=None) -> np.ndarray:
     if kernels not in KERNELS:
         raise InvalidArgumentError(f"`kernels` must be one of {KERNELS}. Received: {kernels!r}")
     model = bytes(model)
-    graph = model_file.load(model)[0].Subgraphs(0)
-    if graph.InputsLength() != 1 or graph.OutputsLength() != 1:
-        raise ModelFileError(
-            "The file must have one input and one output to be run. "
-            f"Received: {graph.InputsLength()} and {graph.OutputsLength()}"
-        )
+    graph = _open(model)
     x = np.asarray(x)
     if not len(x):
         raise InvalidArgumentError("`x` must hold at least one image. Received: 0")
     runner = _micro if kernels == "tflite_micro" else _litert
     try:
+        if kernels == "tflite_micro":
+            _plan(model, graph, x)
         return np.concatenate(list(runner(model, x, kernels, progress)))
     except (RuntimeError, ValueError) as error:
-        if isinstance(error, (InvalidArgumentError, ToolError)):
+        if isinstance(error, GXNORError):
             raise
         raise ToolError(f"{kernels} refused the file: {str(error).strip()}") from error
+
+
+def _open(model):
+    """The subgraph of a file that verifies.
+
+    Raises:
+        ModelFileError: naming what is corrupt.
+    """
+    file, schema = model_file.load(model)
+    graph = file.Subgraphs(0)
+    if graph.InputsLength() != 1 or graph.OutputsLength() != 1:
+        raise ModelFileError(
+            "The file must have one input and one output to be run. "
+            f"Received: {graph.InputsLength()} and {graph.OutputsLength()}"
+        )
+    soundness.check(file, schema)
+    return graph
+
+
+def _plan(model, graph, x):
+    """Refuses shapes and options that TFLite Micro would trust: those LiteRT does not derive.
+
+    LiteRT works the shape of each tensor out from the operators; TFLite Micro takes the file's,
+    and writes outside its arena where they are too large. Not asked of files with custom
+    operators, which LiteRT does not know.
+    """
+    module = import_extra("ai_edge_litert.interpreter", "export")
+    resolver = module.OpResolverType.BUILTIN_REF
+    interpreter = module.Interpreter(model_content=model, experimental_op_resolver_type=resolver)
+    _check(interpreter.get_input_details()[0], x)
+    try:
+        interpreter.allocate_tensors()
+    except RuntimeError as error:
+        if "custom op" in str(error):
+            return
+        raise
+    for details in interpreter.get_tensor_details():
+        i = details["index"]
+        written = model_file.numbers(graph.Tensors(i).ShapeAsNumpy()) if i < graph.TensorsLength() else None
+        if written is not None and written != details["shape"].tolist():
+            raise ModelFileError(
+                f"The file is corrupt: the shape of tensor {i} must be {details['shape'].tolist()}, as the "
+                f"operators make it. Received: {written}"
+            )
 
 
 def _check(details, x):

@@ -80,8 +80,11 @@ def _labels(labels, classes) -> list[str]:
 def _text(value, what) -> str:
     """`value` if it is text that every tool can show: in any script, without control characters."""
     # Cc: control characters (a newline would split a label file); Cs: halves of a character,
-    # which no encoding can write.
-    if not isinstance(value, str) or not value.strip() or any(unicodedata.category(c) in ("Cc", "Cs") for c in value):
+    # which no encoding can write; Zl and Zp end a line too.
+    plain = isinstance(value, str) and not any(
+        unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") for c in value
+    )
+    if not plain or not value.strip():
         raise InvalidArgumentError(
             f"`{what}` must be a string that is not blank and has no control characters. "
             f"Received: {value!r:.80}"

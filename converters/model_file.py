@@ -152,6 +152,7 @@ def _signatures(model):
         signature = model.SignatureDefs(i)
         _index(signature.SubgraphIndex(), model.SubgraphsLength(), f"the subgraph of signature {i}")
         count = model.Subgraphs(signature.SubgraphIndex()).TensorsLength()
-        for get, n in ((signature.Inputs, signature.InputsLength()), (signature.Outputs, signature.OutputsLength())):
-            for j in range(n):
-                _index(get(j).TensorIndex(), count, f"a tensor of signature {i}")
+        maps = [signature.Inputs(j) for j in range(signature.InputsLength())]
+        maps += [signature.Outputs(j) for j in range(signature.OutputsLength())]
+        for entry in maps:
+            _index(entry.TensorIndex(), count, f"a tensor of signature {i}")

@@ -109,9 +109,9 @@ class FileSummary:
         rows += [("output", tensor) for tensor in self.outputs]
         if self.labels:
             rows.append(("labels", ", ".join(self.labels[:_SHOWN])))
-        lines = [f"{what:<16} {_plain(str(value), 100)}" for what, value in _cut(rows)]
+        lines = [f"{what:<16} {_plain(str(value), 100)}" for what, value in rows[:_SHOWN]]
         lines.append(f"{'tensors':<16} {self.tensors}")
-        for operator in _cut(self.operators):
+        for operator in self.operators[:_SHOWN]:
             kind = " (custom)" if operator.custom else ""
             lines.append(f"{operator.count:>7} x        {_plain(operator.name)} v{operator.version}{kind}")
         width = len(f"{self.size:,}")
@@ -286,7 +286,3 @@ def _plain(value: str, length: int = _SHOWN) -> str:
     """`value` on one line: names of foreign files must not move a terminal's cursor."""
     short = value if len(value) <= length else value[: length - 3] + "..."
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in short)
-
-
-def _cut(items):
-    return items[:_SHOWN]
