@@ -56,7 +56,8 @@ def test_every_runtime_computes_the_same_with_metadata(kernels):
 
 @pytest.mark.parametrize(
     "label",
-    ["日本語", "naïve", "🦊👩‍🚒", '"; DROP TABLE', "\\u0000", "</script>", "a,b", "%s{}", "x" * 10_000, "עברית", "../../etc"],
+    ["日本語", "naïve", "🦊👩‍🚒", '"; DROP TABLE', "\\u0000", "</script>", "a,b", "%s{}",
+     "x" * 10_000, "עברית", "../../etc"],
 )
 def test_hostile_labels_come_back_as_they_were(label):
     names = (label, *NAMES[1:])
