@@ -230,6 +230,10 @@ DAMAGE = {
     "vtable beyond the end": (lambda: _at(_vtable(_root()), "<H", 0xFFFE), "vtable of Model must lie"),
     "table beyond the end": (lambda: _at(_vtable(_root()) + 2, "<H", 0xFFFF), "Model must lie"),
     "field outside its table": (lambda: _at(_vtable(_root()) + 4, "<H", 0x7FFC), "Model.Version must lie"),
+    "field behind its table": (
+        lambda: _at(_vtable(_root()) + 4, "<H", struct.unpack_from("<H", CNN, _vtable(_root()) + 2)[0]),
+        "Model.Version must lie in bytes 4",
+    ),
     "field over the vtable offset": (lambda: _at(_vtable(_root()) + 4, "<H", 2), "Model.Version must lie"),
     "field at an odd place": (
         lambda: _at(_vtable(_root()) + 4, "<H", 5), "Model.Version must be aligned|Model.Version must lie"
@@ -253,6 +257,10 @@ DAMAGE = {
     "string without end": (lambda: _at(_vector(_tensor(), 3), "<I", 2), "must end in a zero byte"),
     "nested table beyond the end": (
         lambda: _at(_slot(_tensor(), 4), "<I", len(CNN)), r"Tensors\[0\].Quantization must lead"
+    ),
+    "vtable of a union's table": (
+        lambda: _at(_vector(_root().Subgraphs(0).Operators(0), 4), "<i", 1 << 30),
+        r"vtable of .*QuantizeOptions\) must lie",
     ),
     "union beyond the end": (
         lambda: _at(_slot(_root().Subgraphs(0).Operators(0), 4), "<I", len(CNN)),
@@ -303,10 +311,26 @@ SENSE = {
     "output of an operator": (_set([*FIRST, "outputs"], [-1]), "an output of subgraph 0"),
     "input of the model": (_set(["subgraphs", 0, "inputs"], [99]), "subgraph 0, an input"),
     "output of the model": (_set(["subgraphs", 0, "outputs"], [-1]), "subgraph 0, an output"),
+    "an old metadata buffer": (_set(["metadataBuffer"], [99]), "metadata buffer 0 must be 0 to"),
+    "intermediate tensor": (_set([*FIRST, "intermediates"], [99]), "an input of subgraph 0, operator 0"),
+    "three channels of one": (lambda model, graph: _quantize(graph, 3, 3), "must have 1 or 1 scales"),
+    "three zero points": (lambda model, graph: _quantize(graph, 1, 3), "Received: 1 and 3"),
+    "subgraph of a signature": (lambda model, graph: _sign(model, 9, 0), "the subgraph of signature 0"),
+    "tensor of a signature": (lambda model, graph: _sign(model, 0, 99), "a tensor of signature 0"),
     "constant too short": (lambda model, graph: _shorten(model, graph), "must have .* bytes"),
     "three scales": (_set([*FED, "quantization", "scale"], [1.0] * 3), "scales and zero points"),
     "buffer behind the end": (_set(["buffers", 0, "offset"], 1 << 40), "buffer 0 must end within"),
 }  # fmt: skip
+
+
+def _quantize(graph, scales, zero_points):
+    quantization = graph.tensors[0].quantization
+    quantization.scale, quantization.zeroPoint = np.ones(scales, np.float32), np.zeros(zero_points, np.int64)
+
+
+def _sign(model, subgraph, tensor):
+    entry = schema.TensorMapT("x", tensor)
+    model.signatureDefs = [schema.SignatureDefT([entry], [entry], "serve", subgraph)]
 
 
 def _shorten(model, graph):
@@ -320,6 +344,31 @@ def test_nonsense_is_named(name):
     assert read_tflite(_change(lambda model, graph: None)).size > 0  # unchanged, it is sound
     with pytest.raises(ModelFileError, match=words):
         read_tflite(_change(change))
+
+
+def test_sense_in_unusual_places():
+    """A sparse constant is shorter than its shape; files before 2020 tell operators in one byte."""
+
+    def change(model, graph):
+        _shorten(model, graph)
+        next(t for t in graph.tensors if b"weights" in t.name).sparsity = schema.SparsityParametersT()
+        _sign(model, 0, 0)
+        model.operatorCodes[0].deprecatedBuiltinCode = schema.BuiltinOperator.CONV_2D
+        model.operatorCodes[0].builtinCode = 0
+
+    assert read_tflite(_change(change)).operators[0].name == "CONV_2D"
+
+
+def test_a_string_that_ends_with_the_file():
+    builder = flatbuffers.Builder(64)
+    text = builder.CreateString("abc")  # builders work backward: the first thing made is the last
+    schema.ModelStart(builder)
+    schema.ModelAddDescription(builder, text)
+    builder.Finish(schema.ModelEnd(builder), b"TFL3")
+    data = bytes(builder.Output())
+    assert data.endswith(b"abc\0")
+    with pytest.raises(ModelFileError, match="the end of Model.Description must lie"):
+        read_tflite(data[:-1])
 
 
 def _unfolding(count) -> bytes:
