@@ -117,6 +117,18 @@ def test_tflite_micro_gets_no_shape_that_the_operators_do_not_make(graph, model)
             interpreters.run(damaged, inputs(graph, 2), "tflite_micro")
 
 
+def test_variables_and_empty_constants_need_no_operator():
+    file = flatbuffer.File()
+    fed, state, sums, made = (file.tensor(name, (4,), "float32") for name in ("fed", "state", "sums", "made"))
+    empty = file.constant("empty", np.zeros((1, 0), np.float32))
+    file.operator("ADD", 1, [fed, state], sums, file.schema.AddOptionsT())
+    file.operator("CONCATENATION", 1, [sums, empty], made, file.schema.ConcatenationOptionsT())
+    data = file.finish("odd", [fed], [made])
+    with pytest.raises(ModelFileError, match=r"read what is made before it\. Received: tensor 1"):
+        interpreters._open(data)
+    interpreters._open(_changed(data, lambda graph: setattr(graph.tensors[state], "isVariable", True)))
+
+
 def test_custom_operators_are_left_to_tflite_micro(graph, model):
     """LiteRT cannot derive their shapes, so that the comparison is left out."""
     root = schema.ModelT.InitFromObj(schema.Model.GetRootAs(model))

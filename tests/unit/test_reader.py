@@ -175,6 +175,37 @@ def test_shared_and_overlapping_buffers_are_counted_once():
     assert sum(shared.sizes.values()) == shared.size
 
 
+def test_constants_behind_the_flatbuffer():
+    """Where files beyond 2 GB keep them."""
+    model = _unpacked()
+    place = next(t.buffer for t in model.subgraphs[0].tensors if b"weights" in t.name)
+    buffer, data = model.buffers[place], bytes(model.buffers[place].data)
+    buffer.data, buffer.offset, buffer.size = None, 1 << 20, len(data)
+    buffer.offset = len(_packed(model))
+    found = read_tflite(_packed(model) + data)
+    assert found.sizes["weights"] == read_tflite(CNN).sizes["weights"]
+    with pytest.raises(ModelFileError, match="must end within"):
+        read_tflite((_packed(model) + data)[:-1])
+
+
+def test_constants_that_meet_an_input_are_no_weights():
+    file = flatbuffer.File()
+    fed, made, sums = (file.tensor(name, (4,), "float32") for name in ("fed", "made", "sums"))
+    shift = file.constant("shift", np.ones(4, np.float32))
+    file.operator("ADD", 1, [fed, shift], sums, file.schema.AddOptionsT())
+    file.operator("FULLY_CONNECTED", 1, [fed, sums, -1], made, file.schema.FullyConnectedOptionsT())
+    sizes = read_tflite(file.finish("odd", [fed], [made])).sizes
+    assert (sizes["weights"], sizes["biases"], sizes["other constants"]) == (0, 0, 16)
+
+
+def test_an_input_with_a_scale_a_channel():
+    model = _unpacked()
+    _quantize(model.subgraphs[0], 12, 12)
+    model.subgraphs[0].tensors[0].quantization.quantizedDimension = 1
+    (source,) = read_tflite(_packed(model)).inputs
+    assert (source.scale, source.zero_point) == (None, None)
+
+
 # --- Damage, each kind by name. ---
 
 
@@ -367,7 +398,7 @@ def test_a_string_that_ends_with_the_file():
     builder.Finish(schema.ModelEnd(builder), b"TFL3")
     data = bytes(builder.Output())
     assert data.endswith(b"abc\0")
-    with pytest.raises(ModelFileError, match="the end of Model.Description must lie"):
+    with pytest.raises(ModelFileError, match=r"the end of Model.Description must lie"):
         read_tflite(data[:-1])
 
 
