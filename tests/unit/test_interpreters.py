@@ -78,20 +78,24 @@ def _set(things, i, name, value):
     return lambda graph: setattr(getattr(graph, things)[i], name, np.array(value, np.int32))
 
 
-def _zero_point(graph):
-    graph.tensors[0].quantization.zeroPoint = np.array([1 << 31])
+def _zero_point(value):
+    return lambda graph: setattr(graph.tensors[0].quantization, "zeroPoint", np.array([value]))
 
 
-def _scale(graph):
-    graph.tensors[0].quantization.scale = np.array([np.nan], np.float32)
+def _scale(value):
+    return lambda graph: setattr(graph.tensors[0].quantization, "scale", np.array([value], np.float32))
 
 
 # Found by mutation: each of these crashed XNNPACK, the built-in kernels or TFLite Micro.
 NONSENSE = {
-    "zero point": (_zero_point, "zero points of subgraph 0, tensor 0 must be 0 to 255"),
-    "scale": (_scale, "scales of subgraph 0, tensor 0 must be positive"),
+    "zero point": (_zero_point(1 << 31), "zero points of subgraph 0, tensor 0 must be 0 to 255"),
+    "negative zero point": (_zero_point(-1), "zero points of subgraph 0, tensor 0 must be 0 to 255"),
+    "scale": (_scale(np.nan), "scales of subgraph 0, tensor 0 must be positive"),
+    "endless scale": (_scale(np.inf), "scales of subgraph 0, tensor 0 must be positive"),
+    "no scale": (_scale(0), "scales of subgraph 0, tensor 0 must be positive"),
     "missing input": (_set("operators", 1, "inputs", [1, -1, 4]), "operator 1 .CONV_2D. must have 2 inputs"),
     "no inputs": (_set("operators", 1, "inputs", [0][:0]), "operator 1 .CONV_2D. must have 2 inputs"),
+    "no outputs": (_set("operators", 1, "outputs", []), "operator 1 .CONV_2D. must have .* and an output"),
     "read before made": (_set("operators", 1, "inputs", [1, 2, 4]), "must read what is made before"),
     "made twice": (_set("operators", 1, "outputs", [0]), "must write tensors that nothing else"),
     "never made": (lambda graph: graph.operators.pop(), "must make its outputs"),

@@ -199,11 +199,12 @@ def test_constants_that_meet_an_input_are_no_weights():
 
 
 def test_an_input_with_a_scale_a_channel():
-    model = _unpacked()
-    _quantize(model.subgraphs[0], 12, 12)
-    model.subgraphs[0].tensors[0].quantization.quantizedDimension = 1
-    (source,) = read_tflite(_packed(model)).inputs
-    assert (source.scale, source.zero_point) == (None, None)
+    for scales, zero_points in ((12, 12), (0, 1), (1, 0)):
+        model = _unpacked()
+        _quantize(model.subgraphs[0], scales, zero_points)
+        model.subgraphs[0].tensors[0].quantization.quantizedDimension = 1
+        (source,) = read_tflite(_packed(model)).inputs
+        assert (source.scale, source.zero_point) == (None, None)
 
 
 # --- Damage, each kind by name. ---
