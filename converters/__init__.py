@@ -1,7 +1,8 @@
 """From a trained model to files that compute exactly what Keras computed.
 
 `convert` makes an `Artifact` (a TFLite file, the same with all that TensorFlow Lite Micro
-needs, or a C header), `verify` runs every back end against Keras and counts the differences.
+needs, or a C header), `verify` runs every back end against Keras and counts the differences,
+`read_tflite` says what is in a TFLite file.
 """
 
 import dataclasses
@@ -9,11 +10,13 @@ import inspect
 
 from keras_gxnor.converters import names, verification
 from keras_gxnor.converters.artifact import Artifact
+from keras_gxnor.converters.reader import FileSummary
+from keras_gxnor.converters.reader import read as read_tflite
 from keras_gxnor.converters.verification import TARGETS, Report, verify
 from keras_gxnor.errors import InvalidArgumentError
 from keras_gxnor.graph import Graph, InputSpec
 
-__all__ = ["TARGETS", "Artifact", "Report", "convert", "verify"]
+__all__ = ["TARGETS", "Artifact", "FileSummary", "Report", "convert", "read_tflite", "verify"]
 
 
 def convert(model, target="tflite", input_spec=None, name=None, check=True, **options) -> Artifact:

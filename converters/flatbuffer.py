@@ -8,6 +8,7 @@ import dataclasses
 
 import numpy as np
 
+from keras_gxnor.converters import runtime_versions
 from keras_gxnor.errors import VerificationError, import_extra
 
 # Vector kernels load constants straight from the file: the schema wants 16-byte alignment,
@@ -100,19 +101,32 @@ class File:
     def _is_builtin(self, code):
         return hasattr(self.schema.BuiltinOperator, code)
 
-    def finish(self, name: str, inputs: list, outputs: list) -> bytes:
+    def finish(self, name: str, inputs: list, outputs: list, metadata=None) -> bytes:
         """The bytes of the file.
+
+        Args:
+            name: Of the subgraph.
+            inputs, outputs: Numbers of the tensors the file is fed and read at.
+            metadata: {name: bytes} of entries that ride in the file; the standard
+                `min_runtime_version` joins them where it is known.
 
         Raises:
             VerificationError: if a constant is not aligned to 16 bytes.
         """
-        schema, codes = self.schema, []
+        schema, codes, entries, self._offsets = self.schema, [], [], {}
+        # INT4 came to operators under old version numbers: no runtime can be named for them.
+        packed = any(tensor.kind == schema.TensorType.INT4 for tensor in self._tensors)
+        oldest = {} if packed else runtime_versions.entry(self._codes)
+        for entry, data in {**oldest, **(metadata or {})}.items():
+            entries.append(schema.MetadataT(entry, len(self._buffers)))
+            self._buffers.append(_Buffer(schema, data))
         for code, version in self._codes:
             custom = None if self._is_builtin(code) else code
             number = getattr(schema.BuiltinOperator, "CUSTOM" if custom else code)
             codes.append(schema.OperatorCodeT(min(number, 127), custom, version, number))
         subgraph = schema.SubGraphT(self._tensors, inputs, outputs, self._operators, name)
         model = schema.ModelT(3, codes, [subgraph], "keras_gxnor", self._buffers)
+        model.metadata = entries
         builder = import_extra("flatbuffers", "export").Builder(1 << 12)
         builder.Finish(model.Pack(builder), b"TFL3")
         data = bytes(builder.Output())

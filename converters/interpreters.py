@@ -7,7 +7,8 @@ which is what makes them four witnesses and not one.
 
 import numpy as np
 
-from keras_gxnor.errors import InvalidArgumentError, ToolError, import_extra
+from keras_gxnor.converters import model_file, soundness
+from keras_gxnor.errors import GXNORError, InvalidArgumentError, ModelFileError, ToolError, import_extra
 
 KERNELS = ("litert_xnnpack", "litert_builtin", "litert_reference", "tflite_micro")
 _RESOLVERS = {
@@ -29,9 +30,9 @@ def run(model: bytes, x, kernels: str, progress=None):
         model: The bytes of a file.
         x: Codes in the dtype of the file's input, of shape (batch, *input shape); for a file
             with several inputs a tuple of them, in the order of the file.
-        kernels: One of `KERNELS`. `"tflite_micro"` takes one image at a time, and trusts
-            the file: give it only files that LiteRT has accepted, or that `tflite.emit` made
-            with weights LiteRT cannot read.
+        kernels: One of `KERNELS`. `"tflite_micro"` takes one image at a time. It trusts the
+            file, which is why every file is verified here before a kernel sees it, and its
+            shapes are compared with those LiteRT derives.
         progress: None, or a function (images done, images) called now and then.
 
     Returns:
@@ -39,13 +40,14 @@ def run(model: bytes, x, kernels: str, progress=None):
 
     Raises:
         InvalidArgumentError: if `kernels` or `x` does not fit.
+        ModelFileError: if the file is corrupt, or has not one input and one output.
         ToolError: if the interpreter refuses the file.
         MissingExtraError: if the interpreter is not installed.
     """
     if kernels not in KERNELS:
         raise InvalidArgumentError(f"`kernels` must be one of {KERNELS}. Received: {kernels!r}")
-    if bytes(model[4:8]) != b"TFL3":
-        raise ToolError(f"Not a .tflite file: bytes 4..7 are {bytes(model[4:8])!r}, not b'TFL3'.")
+    model = bytes(model)
+    graph, custom = _open(model)
     x = tuple(map(np.asarray, x)) if isinstance(x, (tuple, list)) else (np.asarray(x),)
     if not x or not len(x[0]) or len({len(part) for part in x}) != 1:
         raise InvalidArgumentError(
@@ -54,12 +56,54 @@ def run(model: bytes, x, kernels: str, progress=None):
         )
     runner = _micro if kernels == "tflite_micro" else _litert
     try:
-        made = tuple(map(np.concatenate, zip(*runner(bytes(model), x, kernels, progress))))
+        if kernels == "tflite_micro" and not custom:
+            _plan(model, graph, x)
+        made = tuple(map(np.concatenate, zip(*runner(model, x, kernels, progress))))
         return made[0] if len(made) == 1 else made
     except (RuntimeError, ValueError) as error:
-        if isinstance(error, (InvalidArgumentError, ToolError)):
+        if isinstance(error, GXNORError):
             raise
         raise ToolError(f"{kernels} refused the file: {str(error).strip()}") from error
+
+
+def _open(model):
+    """The subgraph of a file that verifies, and whether it has custom operators.
+
+    Raises:
+        ModelFileError: naming what is corrupt.
+    """
+    file, schema = model_file.load(model)
+    graph = file.Subgraphs(0)
+    if not graph.InputsLength() or not graph.OutputsLength():
+        raise ModelFileError(
+            "The file must have an input and an output to be run. "
+            f"Received: {graph.InputsLength()} and {graph.OutputsLength()}"
+        )
+    soundness.check(file, schema)
+    codes = [file.OperatorCodes(i) for i in range(file.OperatorCodesLength())]
+    return graph, schema.BuiltinOperator.CUSTOM in map(model_file.operator_number, codes)
+
+
+def _plan(model, graph, x):
+    """Refuses shapes and options that TFLite Micro would trust: those LiteRT does not derive.
+
+    LiteRT works the shape of each tensor out from the operators; TFLite Micro takes the file's,
+    and writes outside its arena where they are too large. Not for files with custom operators,
+    which LiteRT does not know.
+    """
+    module = import_extra("ai_edge_litert.interpreter", "export")
+    resolver = module.OpResolverType.BUILTIN_REF
+    interpreter = module.Interpreter(model_content=model, experimental_op_resolver_type=resolver)
+    _check(interpreter.get_input_details(), x)
+    interpreter.allocate_tensors()
+    for details in interpreter.get_tensor_details():
+        i = details["index"]
+        written = model_file.numbers(graph.Tensors(i).ShapeAsNumpy()) if i < graph.TensorsLength() else None
+        if written is not None and written != details["shape"].tolist():
+            raise ModelFileError(
+                f"The file is corrupt: the shape of tensor {i} must be {details['shape'].tolist()}, as the "
+                f"operators make it. Received: {written}"
+            )
 
 
 def _check(details, x):

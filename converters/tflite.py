@@ -12,14 +12,21 @@ bit for bit, in every form.
 
 from keras_gxnor import graph as g
 from keras_gxnor import rewrites
-from keras_gxnor.converters import flatbuffer, tflite_ends, weight_forms
+from keras_gxnor.converters import flatbuffer, metadata, tflite_ends, weight_forms
 from keras_gxnor.converters.artifact import Artifact
 from keras_gxnor.converters.tflite_emitters import EMITTERS
 from keras_gxnor.converters.tflite_net import Net
 
 
 def emit(
-    graph: g.Graph, name: str, weights="int8", split=None, inputs="codes", outputs="float32"
+    graph: g.Graph,
+    name: str,
+    weights="int8",
+    split=None,
+    inputs="codes",
+    outputs="float32",
+    labels=None,
+    version=None,
 ) -> Artifact:
     """Writes `graph` as a TFLite flatbuffer.
 
@@ -44,9 +51,12 @@ def emit(
         outputs: `"float32"`: the logits. `"int16"`: the sums of the last layer, with their
             unit as the tensor's scale, where nothing but that unit makes logits of them (no
             bias or batch normalization after the last kernel). `"argmax"`: the class, int32.
+        labels: None, or a sequence of unique strings, one a class: the places of the last
+            axis of the (first) output. They ride in the file's metadata (see `metadata.py`).
+        version: None, or a string that says which version of your model this is.
 
     Returns:
-        An `Artifact` with the file `<name>.tflite`; equal graphs give equal bytes. Its
+        An `Artifact` with the file `<name>.tflite`; equal arguments give equal bytes. Its
         `sizes`, in bytes: `"weights"` and `"bias"` as stored, and, if `weights` is not
         `"int8"`, `"weights_kept"` (those that stayed int8 or float32) and `"decoded_largest"`
         (the largest kernel to unpack: by up to this the arena grows, and by some 200 bytes a
@@ -69,7 +79,9 @@ def emit(
     for index, node in enumerate(plain.nodes):
         net.values.append(EMITTERS[type(node.op)](net, index))
     fed = [value.fed for value in net.values if value and value.fed is not None]
-    data = file.finish(graph.name, fed, [tflite_ends.end(net, last, outputs) for last in plain.outputs])
+    ends = [tflite_ends.end(net, last, outputs) for last in plain.outputs]
+    about = metadata.entry(name, graph.inputs, net.types[plain.outputs[0]].shape, labels, version)
+    data = file.finish(graph.name, fed, ends, about)
     files, sizes = {f"{name}.tflite": data}, {**file.sizes, **storage.sizes()}
     options = {"runs_on": storage.runs_on, "inputs": inputs, "outputs": outputs}
     return Artifact("tflite", name, graph, files, sizes, **options)

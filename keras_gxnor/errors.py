@@ -35,6 +35,10 @@ class VerificationError(GXNORError, RuntimeError):
     """A generated artifact does not compute what the graph says."""
 
 
+class ModelFileError(GXNORError, ValueError):
+    """A model file is corrupt, truncated, or of another format."""
+
+
 class ArtifactError(GXNORError, OSError):
     """An artifact could not be written; nothing was left half-written."""
 

@@ -15,19 +15,9 @@ from keras_gxnor import reference
 from keras_gxnor.converters import c_source, convert, emulator, host, tflite, tflm, verification, verify
 from keras_gxnor.errors import UnsupportedGraphError, VerificationError
 from tests.conformance import samples
-from tests.conformance.samples import SAMPLES, inputs
+from tests.conformance.samples import C_SAMPLES, NOT_IN_C, SAMPLES, inputs
 
 IMAGES = 12
-# What the C back end has no kernels for; it must say so.
-NOT_IN_C = {
-    *["residual", "residual_deep", "residual_step", "inception", "densenet", "two_inputs_joined"],
-    *["two_inputs_added", "two_outputs", "same_sums_twice", "mobile", "conv1d", "average_codes_2x2"],
-    *["average_codes_same", "average_sums_2x2", "average_sums_overlapping"],
-    *["average_input", "average_sums_max_step", "global_average", "global_average_wide", "zero_padding"],
-    *["global_average_step", "global_average_divided"],
-    *["step_of_vector", "reshape", "z2", "z3_pool_before", "z4_dense", "z7_activation"],
-    *["z2_weights", "z5_weights"],
-}
 LITE = [name for name, (target, _) in verification.BACKENDS.items() if target == "tflite"]
 
 
@@ -137,7 +127,7 @@ def test_tflm(name):
     assert artifact.main == tflite.emit(SAMPLES[name](), name).main
 
 
-@pytest.mark.parametrize("name", [name for name in SAMPLES if name not in NOT_IN_C])
+@pytest.mark.parametrize("name", C_SAMPLES)
 def test_c(name):
     graph = SAMPLES[name]()
     artifact = c_source.emit(graph, name)

@@ -6,7 +6,8 @@ import pytest
 from keras_gxnor import reference
 from keras_gxnor.converters import c_source, emulator, host
 from keras_gxnor.errors import InvalidArgumentError, ToolError
-from tests.conformance.samples import SAMPLES, Chain, inputs
+from tests.conformance.samples import C_SAMPLES as SAMPLES
+from tests.conformance.samples import Chain, inputs
 
 
 @pytest.fixture(scope="module")

@@ -434,7 +434,7 @@ def test_the_check_of_convert_runs_the_decoder(monkeypatch):
         ("tflite", {"weights": "decode", "split": 0}, "split=0"),
         ("tflite", {"weights": "decode", "split": 1.5}, "split=1.5"),
         ("tflite", {"weights": "decode", "split": True}, "split=True"),
-        ("tflite", {"weight": "int4"}, r"'tflite' takes the options \['weights', 'split'\].*weight='int4'"),
+        ("tflite", {"weight": "int4"}, r"'tflite' takes the options \['weights', 'split', .*weight='int4'"),
         ("c", {"weights": "int4"}, "Target 'c' takes no options. Received: weights='int4'"),
     ],
 )
