@@ -42,9 +42,9 @@ class Report:
         input: How codes q enter Keras, in words. `verify` cannot know whether your data was
             scaled like this when the model was trained: look at it, or pass `labels`.
         accuracy: Share of samples whose class is the label, if `verify` was given labels.
-        border: Samples on which plain Keras differs from Keras with exact sums in the first
-            layer. Always 0 if the input scale is a power of two; otherwise Keras' own float32
-            sums of scaled inputs carry rounding, which shows in logits made at once, or when
+        border: Samples on which plain Keras differs from Keras with exact sums in the kernels
+            that read inputs whose scale, or averages whose size, is no power of two. There
+            Keras' own float32 sums carry rounding, which shows in logits made at once, or when
             a sum lies at the very border of a threshold. All back ends are compared with the
             exact sums then (with plain Keras, if rounding cannot explain the difference).
         cost: What the emulated C needs (instructions, flash, scratch, stack), if it ran.
@@ -78,14 +78,14 @@ class Report:
             lines.append(f"not run, as they cannot run this artifact: {', '.join(self.omitted)}")
         if self.border:
             lines.append(
-                f"border: plain Keras differs on {self.border} sample(s), because it rounds its own "
-                "sums of inputs whose scale is no power of two; compared with exact sums here"
+                f"border: plain Keras differs on {self.border} sample(s), because it rounds its own sums of "
+                "inputs or averages whose unit is no power of two; compared with exact sums here"
             )
         lines.append(self.input)
         if self.accuracy is not None:
             lines.append(f"accuracy on these codes: {100 * self.accuracy:.2f} %")
         lines.append(
-            "equal to Keras in every logit" + (" (with exact first-layer sums)" if self.border else "")
+            "equal to Keras in every logit" + (" (with exact sums)" if self.border else "")
             if self.ok
             else "NOT equal to Keras (was the model trained further, or is this another model's?)"
         )

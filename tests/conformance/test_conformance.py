@@ -89,15 +89,16 @@ def test_every_accumulator(first):
     assert report.ok and report.images == dict.fromkeys(LITE, 2 * kernel_size + 1), report
 
 
+@pytest.mark.parametrize("weights", ["int8", "int4"])
 @pytest.mark.parametrize("name", SAMPLES)
-def test_tf_lite(name):
+def test_tf_lite(name, weights):
     """The interpreter that ships with TensorFlow, with its default delegate."""
     import tensorflow as tf
 
     graph = SAMPLES[name]()
     x, made = inputs(graph, IMAGES), []
     x = x if isinstance(x, tuple) else (x,)
-    interpreter = tf.lite.Interpreter(model_content=tflite.emit(graph, name).main)
+    interpreter = tf.lite.Interpreter(model_content=tflite.emit(graph, name, weights).main)
     fed, ends = interpreter.get_input_details(), interpreter.get_output_details()
     for one, part in zip(fed, x, strict=True):
         interpreter.resize_tensor_input(one["index"], part.shape)

@@ -72,6 +72,20 @@ print(sorted(model.history.history))
     assert (tmp_path / "runs" / "cluster" / "worker-0" / "ckpt-10.index").exists()
 
 
+def test_the_code_of_the_tflite_guide(tmp_path):
+    blocks = _blocks("python", (ROOT / "docs" / "tflite.md").read_text(encoding="utf-8"))
+    assert len(blocks) == 2
+    net = PRELUDE[: PRELUDE.index("strategy")] + """
+layers = [keras_gxnor.GXNORConv2D(4, 3), keras.layers.BatchNormalization(), keras_gxnor.DiscreteActivation(),
+          keras.layers.GlobalAveragePooling2D(), keras_gxnor.GXNORDense(3)]
+model = keras.Sequential([keras.Input((6, 6, 1)), *layers], name="net")
+"""
+    printed = _run(net + "\n".join(blocks), tmp_path)
+    assert "no, yes, maybe" in printed and "uint8 (?, 6, 6, 1)" in printed
+    assert (tmp_path / "build" / "net" / "net.tflite").exists()
+    assert list((tmp_path / "build" / "micro").glob("*_settings.h"))
+
+
 def test_the_readme_names_what_exists():
     for path in re.findall(r"`((?:examples|converters|tests)/[\w/.]*)`", README):
         assert (ROOT / path).exists(), path

@@ -96,7 +96,7 @@ def test_rescaling_whose_product_alone_is_a_power_of_two():
     assert artifact.graph.input.spec == IMAGE and not evaluation.is_exact(model, spec)
     report = verify(model, artifact, codes(model, spec, 40), ["reference", "litert_builtin"])
     assert report.ok and report.border > 0
-    assert "with exact first-layer sums" in str(report)
+    assert "with exact sums" in str(report)
 
 
 def test_rounding_excuses_no_wrong_zero_point():
