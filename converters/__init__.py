@@ -28,15 +28,13 @@ def convert(model, target="tflite", input_spec=None, name=None, check=True, **op
         input_spec: `InputSpec` of what the device feeds; None: uint8 / 255, or the graph's.
         name: Name of the files and prefix of the C symbols; None: the model's name.
         check: Whether to run the result against the model on 16 inputs first. For C this
-<<<<<<< HEAD
-            compiles for this machine, for TFLite Micro it runs its interpreter too.
-=======
-            compiles for this machine; a TFLite file with `weights="decode"` runs on TFLite
-            Micro, from the extra `mcu`.
-        **options: Of the target. `"tflite"` takes `weights` (`"int8"`, `"int4"` for half the
-            bytes on the same runtimes, or `"decode"` for two bits a weight on TFLite Micro
-            alone) and `split` (bounds the RAM to unpack them): see `tflite.emit`.
->>>>>>> part-b
+            compiles for this machine; for `"tflm"`, and for a TFLite file with
+            `weights="decode"`, it runs TFLite Micro, from the extra `mcu`.
+        **options: Of the target. `"tflite"` and `"tflm"` take `weights` (`"int8"`, `"int4"`
+            for half the bytes on the same runtimes, or `"decode"` for two bits a weight on
+            TFLite Micro alone), `split` (bounds the RAM to unpack them), `inputs` (`"codes"`
+            or `"float32"`) and `outputs` (`"float32"`, `"int16"` or `"argmax"`): see
+            `tflite.emit`.
 
     Returns:
         An `Artifact`; `artifact.write(folder)` writes it.
