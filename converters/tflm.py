@@ -131,7 +131,7 @@ def emit(
         "vector_bytes": sum(part.nbytes for part in (*x, *expected)),
     }
     files = {**base.files, **_sources(prefix, fields)}
-    return dataclasses.replace(base, target="tflm", files=files, sizes=sizes)
+    return dataclasses.replace(base, target="tflm", graph=graph, files=files, sizes=sizes)
 
 
 def _sources(prefix, fields) -> dict[str, bytes]:
@@ -211,7 +211,7 @@ def _end(kind, number, name, tensor, values) -> dict:
     return {
         "label": f"{kind}{number}",
         "test": f"kTest{kind}s{number}",
-        "title": comment(name),
+        "title": comment(name).replace("`", "'"),  # it stands between backticks
         "ctype": ctype,
         "bits": "uint32_t" if ctype == "float" else ctype,
         "kind": constant,
