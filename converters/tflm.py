@@ -111,27 +111,41 @@ def emit(
     whole = -(-(measured + scratch + arena.RESERVE) // arena.GRAIN) * arena.GRAIN
     sizes = {**base.sizes, "arena_measured": measured, "arena": whole}
     fields = {
+        **_names(graph, prefix),
+        **_contents(base.main, model, methods),
+        "options": {**options, "decodes": "TFLM_DECODE" in model.operators},
+        "sizes": sizes,
+        "scratch": scratch,
+        "reserve": arena.RESERVE,
+        "inputs": _inputs(graph, model, x),
+        "outputs": _outputs(graph, model, expected),
+        "tests": _VECTORS,
+        "vector_bytes": sum(part.nbytes for part in (*x, *expected)),
+    }
+    files = {**base.files, **_sources(prefix, fields)}
+    return dataclasses.replace(base, target="tflm", graph=graph, files=files, sizes=sizes)
+
+
+def _names(graph, prefix) -> dict:
+    """What the templates call the network."""
+    return {
         "version": __version__,
         "prefix": prefix,
         "space": f"{prefix}_tflm",
         "guard": f"{prefix.upper()}_TFLM",
         "title": comment(graph.name),
-        "sizes": sizes,
-        "scratch": scratch,
-        "reserve": arena.RESERVE,
-        "options": {**options, "decodes": "TFLM_DECODE" in model.operators},
-        "inputs": _inputs(graph, model, x),
-        "outputs": _outputs(graph, model, expected),
-        "tests": _VECTORS,
+    }
+
+
+def _contents(data, model, methods) -> dict:
+    """What the templates say of the .tflite file: its operators and its bytes."""
+    return {
         "steps": [step.name for step in model.steps],
         "methods": methods,
         "operators": model.operators,
-        "data": rows([f"0x{byte:02x}" for byte in base.main], 16),
-        "data_size": len(base.main),
-        "vector_bytes": sum(part.nbytes for part in (*x, *expected)),
+        "data": rows([f"0x{byte:02x}" for byte in data], 16),
+        "data_size": len(data),
     }
-    files = {**base.files, **_sources(prefix, fields)}
-    return dataclasses.replace(base, target="tflm", graph=graph, files=files, sizes=sizes)
 
 
 def _sources(prefix, fields) -> dict[str, bytes]:
