@@ -102,17 +102,15 @@ def emit(
     options = {"weights": weights, "split": split, "inputs": inputs, "outputs": outputs}
     base = tflite.emit(graph, prefix, **options)
     model = readback.read(base.main)
-    methods = [_method(operator) for operator in model.operators]
+    contents = _contents(base.main, model)  # first: it may refuse an operator
     codes, logits = _vectors(graph)
     x = tflite_ends.fed(graph, codes, inputs)
     expected = tflite_ends.made(logits, outputs, [_number(t.scales, 1.0) for t in model.outputs])
-    measured = arena.measure(base.main, x, expected)
     scratch = arena.kernel_scratch(model.steps)
-    whole = -(-(measured + scratch + arena.RESERVE) // arena.GRAIN) * arena.GRAIN
-    sizes = {**base.sizes, "arena_measured": measured, "arena": whole}
+    sizes = {**base.sizes, **_arena_sizes(arena.measure(base.main, x, expected), scratch)}
     fields = {
         **_names(graph, prefix),
-        **_contents(base.main, model, methods),
+        **contents,
         "options": {**options, "decodes": "TFLM_DECODE" in model.operators},
         "sizes": sizes,
         "scratch": scratch,
@@ -126,6 +124,12 @@ def emit(
     return dataclasses.replace(base, target="tflm", graph=graph, files=files, sizes=sizes)
 
 
+def _arena_sizes(measured, scratch) -> dict[str, int]:
+    """The arena as measured, and with a margin."""
+    whole = -(-(measured + scratch + arena.RESERVE) // arena.GRAIN) * arena.GRAIN
+    return {"arena_measured": measured, "arena": whole}
+
+
 def _names(graph, prefix) -> dict:
     """What the templates call the network."""
     return {
@@ -137,11 +141,11 @@ def _names(graph, prefix) -> dict:
     }
 
 
-def _contents(data, model, methods) -> dict:
+def _contents(data, model) -> dict:
     """What the templates say of the .tflite file: its operators and its bytes."""
     return {
         "steps": [step.name for step in model.steps],
-        "methods": methods,
+        "methods": [_method(operator) for operator in model.operators],
         "operators": model.operators,
         "data": rows([f"0x{byte:02x}" for byte in data], 16),
         "data_size": len(data),
