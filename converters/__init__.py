@@ -37,7 +37,8 @@ def convert(model, target="tflite", input_spec=None, name=None, check=True, **op
         **options: Of the target. `"tflite"` and `"tflm"` take `weights` (`"int8"`, `"int4"` for
             half the bytes on the same runtimes, or `"decode"` for two bits a weight on TFLite
             Micro alone), `split` (bounds the RAM to unpack them), `inputs` (`"codes"` or
-            `"float32"`) and `outputs` (`"float32"` logits, `"int16"` sums or `"argmax"`): see
+            `"float32"`), `outputs` (`"float32"` logits, `"int16"` sums or `"argmax"`), class
+            `labels` and a `version` for the metadata: see
             `tflite.emit`.
 
     Returns:

@@ -51,12 +51,13 @@ while made and high - low > grain:
     else:
         low = middle
 if made:
-    outputs = []
-    for image in np.load("inputs.npy"):
-        made.set_input(image[None], 0)
+    rows, count = [], int(open("outputs.txt").read())
+    for images in zip(*np.load("inputs.npz").values()):
+        for k, image in enumerate(images):
+            made.set_input(image[None], k)
         made.invoke()
-        outputs.append(made.get_output(0)[0].copy())
-    np.save("outputs.npy", np.stack(outputs))
+        rows.append([made.get_output(k)[0].copy() for k in range(count)])
+    np.savez("outputs.npz", *map(np.stack, zip(*rows)))
 """
 
 
@@ -67,9 +68,10 @@ def measure(model: bytes, x, expected) -> int:
     TFLM's reference kernels and the pointers of this computer. Deterministic.
 
     Args:
-        model: The bytes of a file with one input and one output, made by `tflite.emit`.
-        x: Inputs as the file takes them, of shape (batch, *input shape).
-        expected: The outputs they must give, to the bit.
+        model: The bytes of a file made by `tflite.emit`.
+        x: Inputs as the file takes them, of shape (batch, *input shape); for a file with
+            several a tuple of them.
+        expected: The outputs they must give, to the bit; of a file with several a tuple.
 
     Returns:
         A multiple of `GRAIN`, in bytes, for an arena that starts at one.
@@ -80,20 +82,24 @@ def measure(model: bytes, x, expected) -> int:
         MissingExtraError: if `tflite-micro` is not installed.
     """
     import_extra("tflite_micro.python.tflite_micro.runtime", "mcu")
+    x, expected = (v if isinstance(v, tuple) else (np.asarray(v),) for v in (x, expected))
     low, high = 0, _LARGEST
     with tempfile.TemporaryDirectory() as folder:
         root = pathlib.Path(folder)
         (root / "model.tflite").write_bytes(model)
-        np.save(root / "inputs.npy", x)
-        while not (root / "outputs.npy").exists():
+        (root / "outputs.txt").write_text(str(len(expected)))
+        np.savez(root / "inputs.npz", *x)
+        while not (root / "outputs.npz").exists():
             before = low, high
             log, complaint = _probe(root, low, high)
             low, high = _bounds(log, low, high)
-            done = (root / "outputs.npy").exists()
+            done = (root / "outputs.npz").exists()
             if low >= high or ((low, high) == before and not done):  # never works, or never ends
                 raise ToolError(f"tflite_micro refused the file: {complaint}")
-        outputs = np.load(root / "outputs.npy")
-    _check_bits(outputs, np.asarray(expected))
+        with np.load(root / "outputs.npz") as file:
+            outputs = list(file.values())
+    for made, truth in zip(outputs, expected, strict=True):
+        _check_bits(made, truth)
     return high
 
 
@@ -126,13 +132,14 @@ def _bounds(log, low, high) -> tuple[int, int]:
 
 
 def _check_bits(outputs, expected):
-    """Refuses outputs that differ from the expected float32 in any bit."""
-    if outputs.dtype != np.float32 or outputs.shape != expected.shape:
+    """Refuses an output that differs from the expected one in any bit."""
+    if outputs.dtype != expected.dtype or outputs.shape != expected.shape:
         raise VerificationError(
             f"tflite_micro gave {outputs.dtype} of shape {outputs.shape}. "
-            f"Expected: float32 of shape {expected.shape}"
+            f"Expected: {expected.dtype} of shape {expected.shape}"
         )
-    differ = outputs.view(np.uint32) != expected.astype(np.float32).view(np.uint32)
+    bits = f"u{expected.itemsize}"  # as numbers, -0.0 would equal 0.0
+    differ = outputs.view(bits) != expected.view(bits)
     if differ.any():
         raise VerificationError(
             f"tflite_micro differs from the reference in {differ.sum()} of {differ.size} outputs of "

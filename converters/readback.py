@@ -6,6 +6,7 @@ that it cannot say anything else than the file does.
 
 import dataclasses
 
+from keras_gxnor.converters import model_file
 from keras_gxnor.errors import import_extra
 
 
@@ -57,7 +58,7 @@ def read(data: bytes) -> Model:
     schema = import_extra("ai_edge_litert.schema_py_generated", "export")
     model = schema.Model.GetRootAs(data)
     graph = model.Subgraphs(0)
-    names = [_operator(schema, model.OperatorCodes(i)) for i in range(model.OperatorCodesLength())]
+    names = [model_file.operator_name(schema, model.OperatorCodes(i)) for i in range(model.OperatorCodesLength())]
     tensors = [_tensor(schema, graph.Tensors(i)) for i in range(graph.TensorsLength())]
 
     def pick(places):
@@ -72,20 +73,9 @@ def read(data: bytes) -> Model:
     return Model(pick(fed), pick(made), tuple(steps))
 
 
-def _names(enumeration) -> dict[int, str]:
-    return {number: name for name, number in vars(enumeration).items() if not name.startswith("_")}
-
-
-def _operator(schema, code) -> str:
-    number = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
-    if number == schema.BuiltinOperator.CUSTOM:
-        return code.CustomCode().decode()
-    return _names(schema.BuiltinOperator)[number]
-
-
 def _tensor(schema, tensor) -> Tensor:
     shape = tuple(tensor.Shape(i) for i in range(tensor.ShapeLength()))
-    dtype, numbers = _names(schema.TensorType)[tensor.Type()].lower(), tensor.Quantization()
+    dtype, numbers = model_file.kind_name(schema, tensor.Type()), tensor.Quantization()
     if numbers is None:
         return Tensor(shape, dtype, (), ())
     scales = tuple(numbers.Scale(i) for i in range(numbers.ScaleLength()))

@@ -46,8 +46,9 @@ def emit(
         split: None, or the largest number of bytes an unpacked kernel may take: larger ones
             are cut along their output channels, at some 400 bytes of file and 300 of arena a
             part, or stay int8 if they cannot be cut (grouped and depthwise convolutions).
-        inputs: `"codes"`: the integers the device feeds. `"float32"`: the numbers that Keras
-            is fed, scale * (q - zero_point), which the file rounds to the nearest code first.
+        inputs: `"codes"`: the integers the device feeds. `"float32"`: the numbers that the
+            first layer after any Rescaling is fed, scale * (q - zero_point) with the graph's
+            own scale; the file rounds them to the nearest code first.
         outputs: `"float32"`: the logits. `"int16"`: the sums of the last layer, with their
             unit as the tensor's scale, where nothing but that unit makes logits of them (no
             bias or batch normalization after the last kernel). `"argmax"`: the class, int32.

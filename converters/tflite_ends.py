@@ -41,6 +41,26 @@ def sums_and_units(graph: g.Graph) -> tuple[g.Graph, dict[str, float]]:
     return rewrites.pruned(dataclasses.replace(graph, outputs=ends)), units
 
 
+def fed(graph: g.Graph, codes, inputs) -> tuple:
+    """What a file with the option `inputs` is fed for `codes`, one array an input."""
+    if inputs == "codes":
+        return tuple(codes)
+    pairs = zip((op.spec for op in graph.inputs), codes, strict=True)
+    return tuple((s.scale * (q.astype(np.float32) - s.zero_point)).astype(np.float32) for s, q in pairs)
+
+
+def made(logits, outputs, units) -> tuple:
+    """What a file with the option `outputs` must give for the reference's `logits`, one array an output.
+
+    units: Keras value of one sum, one an output; of meaning for int16 alone.
+    """
+    if outputs == "argmax":
+        return tuple(y.argmax(-1).astype(np.int32) for y in logits)
+    if outputs == "int16":  # exact: a float32 next to a sum times the unit is off by less than half a unit
+        return tuple(np.rint(y / np.float64(u)).astype(np.int16) for y, u in zip(logits, units, strict=True))
+    return tuple(y.astype(np.float32) for y in logits)
+
+
 def end(net, index, outputs) -> int:
     """The tensor that is the output of node `index`."""
     name = net.graph.nodes[index].name

@@ -9,7 +9,7 @@ import dataclasses
 import numpy as np
 
 from keras_gxnor import reference
-from keras_gxnor.converters import c_source, emulator, host, interpreters, tflite, tflm
+from keras_gxnor.converters import c_source, emulator, host, interpreters, tflite, tflite_ends, tflm
 from keras_gxnor.converters.artifact import Artifact
 from keras_gxnor.errors import InvalidArgumentError, VerificationError
 from keras_gxnor.graph import Graph
@@ -285,12 +285,8 @@ def _truth(model, artifact, x):
 
 def _interpreter(kernels):
     def run(artifact, x):
-        fed = _parts(x)
-        if artifact.inputs == "float32":
-            specs = [op.spec for op in artifact.graph.inputs]
-            fed = [s.scale * (q.astype(np.float32) - s.zero_point) for s, q in zip(specs, fed)]
-            fed = [part.astype(np.float32) for part in fed]
-        made = interpreters.run(artifact.main, tuple(fed), kernels)
+        fed = tflite_ends.fed(artifact.graph, _parts(x), artifact.inputs)
+        made = interpreters.run(artifact.main, fed, kernels)
         if artifact.outputs == "int16":
             units = _parts(interpreters.output_scales(artifact.main))
             made = tuple(y * np.float32(unit) for y, unit in zip(_parts(made), units))

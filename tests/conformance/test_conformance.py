@@ -117,15 +117,44 @@ def test_c_refuses_what_it_cannot(name):
         c_source.emit(SAMPLES[name](), name)
 
 
-SINGLE = [name for name in SAMPLES if not name.startswith("two_") and name != "same_sums_twice"]
+# Every third, to save time, and some of each kind: several inputs and outputs, more than three states.
+IN_TFLM = ["two_inputs_joined", "two_outputs", "same_sums_twice", "z2_weights", "z4_dense"]
+IN_TFLM = list(dict.fromkeys([*list(SAMPLES)[::3], *IN_TFLM]))
 
 
-@pytest.mark.parametrize("name", SINGLE[::3])
+@pytest.mark.parametrize("name", IN_TFLM)
 def test_tflm(name):
     """TFLite Micro gives every bit in the smallest arena that holds the network."""
     artifact = tflm.emit(SAMPLES[name](), name)  # compares the bits of its test vectors
     assert 1000 < artifact.sizes["arena_measured"] < artifact.sizes["arena"]
     assert artifact.main == tflite.emit(SAMPLES[name](), name).main
+
+
+@pytest.mark.parametrize("name", ["cnn_mnist_like", "cnn_100_channels"])
+def test_tflm_weights(name):
+    """Fewer bits a weight cost arena, by what is unpacked at once; exact in each form."""
+    graph, made = SAMPLES[name](), {}
+    for form in [("int8", None), ("int4", None), ("decode", None), ("decode", 2000)]:
+        made[form] = artifact = tflm.emit(graph, name, *form)
+        report = verify(graph, artifact, inputs(graph, IMAGES), ["tflite_micro"])
+        assert report.ok and report.images == {"tflite_micro": IMAGES}, report
+    flash = [len(artifact.main) for artifact in made.values()]
+    arenas = [artifact.sizes["arena_measured"] for artifact in made.values()]
+    assert flash[0] > flash[1] > flash[2] and arenas[0] < min(arenas[1:])
+    kernels = sum(isinstance(node.op, (g.Dense, g.Conv2D)) for node in graph.nodes)
+    assert flash[2] < flash[3] < flash[0] and arenas[3] < arenas[2]
+    parts, whole = (made["decode", split].sizes["decoded_largest"] for split in (2000, None))
+    assert parts <= 2000 < whole and arenas[2] - arenas[0] <= whole + 250 * kernels
+
+
+@pytest.mark.parametrize("options", [{"inputs": "float32"}, {"outputs": "argmax"}])
+@pytest.mark.parametrize("name", ["two_inputs_added", "two_outputs", "z2"])
+def test_tflm_ends(name, options):
+    graph = SAMPLES[name]()
+    artifact = tflm.emit(graph, name, **options)
+    report = verify(graph, artifact, inputs(graph, IMAGES), LITE)
+    assert report.ok and report.images == dict.fromkeys(LITE, IMAGES), report
+    assert artifact.main == tflite.emit(graph, name, **options).main
 
 
 @pytest.mark.parametrize("name", C_SAMPLES)

@@ -25,7 +25,7 @@ net = g.Graph((node, dense, g.Node("logits", g.Affine(one, zero), (1,))), (2,), 
 header = converters.convert(net, "c", check=False)
 assert b"net_run" in header.main and b"0BSD" in header.main
 assert converters.convert(net, "tflite").main[4:8] == b"TFL3"
-assert b"net_tflm" in converters.convert(net, "tflm").files["main.cc"]
+assert b"net_tflm" in converters.convert(net, "tflm").files["net_main.cc"]
 assert all(hasattr(keras_gxnor, name) for name in keras_gxnor.__all__)
 print(importlib.util.find_spec("converters") is not None)
 print(converters.__file__)

@@ -1,8 +1,7 @@
 """What stands around the .tflite says what the file says, compiles, and notices a wrong bit."""
 
-import pathlib
+import functools
 import re
-import subprocess
 import sys
 
 import numpy as np
@@ -10,16 +9,13 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 
 from keras_gxnor import graph as g
+from keras_gxnor import reference
 from keras_gxnor.converters import TARGETS, arena, convert, interpreters, readback, tflite, tflm, verify
 from keras_gxnor.converters.verification import _CHECKED_BY, BACKENDS
-from keras_gxnor.errors import MissingExtraError, ToolError, UnsupportedGraphError, VerificationError
+from keras_gxnor.errors import MissingExtraError, UnsupportedGraphError, VerificationError
 from tests.conformance.samples import SAMPLES, Chain, inputs
 from tests.unit.test_names import HOSTILE
 
-STUB = pathlib.Path(__file__).resolve().parent / "tflm_stub"
-ZIG = [sys.executable, "-m", "ziglang"]
-WARNINGS = "-Wall -Wextra -Wpedantic -Wconversion -Wsign-conversion -Wshadow -Wold-style-cast -Werror"
-CXX = [*ZIG, "c++", "-std=c++17", *WARNINGS.split()]
 NETS = {
     "cnn_small": SAMPLES["cnn_small"],
     "dense_int8_input": SAMPLES["dense_int8_input"],
@@ -32,9 +28,42 @@ NETS = {
 }  # fmt: skip
 
 
-@pytest.fixture(scope="module")
+def units(name, outputs=1):
+    """A graph whose logits are sums times 1/8, and of a second output times 1/4."""
+    chain = Chain(name, (9, 9, 1)).conv(7).step()
+    body, ends = chain.here, []
+    for end in range(outputs):
+        chain.at(body).conv(5, 4) if end else chain.flatten().dense(5)
+        chain.add(g.Affine(np.full(5, (end + 1) / 8, np.float32), np.zeros(5, np.float32)))
+        ends.append(chain.here)
+    return chain.graph(*ends)
+
+
+# {name: (graph, options)}: several inputs and outputs, and every option.
+ENDS = {
+    "two_inputs": (SAMPLES["two_inputs_joined"], {}),
+    "two_outputs": (SAMPLES["two_outputs"], {}),
+    "floats": (SAMPLES["cnn_int8_input"], {"inputs": "float32", "weights": "int4"}),
+    "two_floats": (SAMPLES["two_inputs_added"], {"inputs": "float32"}),
+    "sums": (lambda: units("sums"), {"outputs": "int16", "weights": "decode"}),
+    "two_sums": (lambda: units("two_sums", 2), {"outputs": "int16"}),
+    "label": (SAMPLES["cnn_small"], {"outputs": "argmax"}),
+    "two_labels": (SAMPLES["two_outputs"], {"outputs": "argmax"}),
+    "decode": (SAMPLES["dense_100"], {"weights": "decode"}),
+    "decode_in_parts": (SAMPLES["dense_100"], {"weights": "decode", "split": 2000}),
+}
+
+
+@functools.cache
+def made(name):
+    """The artifact of one of NETS or ENDS."""
+    build, options = ENDS[name] if name in ENDS else (NETS[name], {})
+    return tflm.emit(build(), name, **options)
+
+
+@pytest.fixture
 def artifacts():
-    return {name: tflm.emit(build(), name) for name, build in NETS.items()}
+    return {name: made(name) for name in NETS}
 
 
 def source(artifact, ending):
@@ -54,7 +83,7 @@ def test_the_files(artifacts, name):
     assert artifact.target == "tflm" and artifact.name == name
     assert list(artifact.files) == [
         f"{name}.tflite", f"{name}_model.h", f"{name}_model.cc", f"{name}_settings.h",
-        f"{name}_vectors.h", "main.cc", "README.md",
+        f"{name}_vectors.h", f"{name}_main.cc", f"{name}_README.md",
     ]
     base = tflite.emit(NETS[name](), name)
     assert artifact.main == base.main
@@ -64,7 +93,7 @@ def test_the_files(artifacts, name):
         assert max(map(len, artifact.files[path].decode().splitlines())) <= 120
     readme = source(artifact, "README.md")
     for path, data in artifact.files.items():
-        assert f"| `{path}` | {len(data) if path != 'README.md' else ''}".rstrip() in readme
+        assert f"| `{path}` | {'' if path.endswith('README.md') else len(data)}".rstrip() in readme
     assert "0BSD" in readme and f"| `kArenaSize`, rounded up to 16 | {artifact.sizes['arena']} |" in readme
 
 
@@ -99,7 +128,8 @@ def used(data):
     """The operators of a file, read by the schema's object API and not by our own reader."""
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(data))
     names = {number: name for name, number in vars(schema.BuiltinOperator).items()}
-    return {names[model.operatorCodes[op.opcodeIndex].builtinCode] for op in model.subgraphs[0].operators}
+    codes = [model.operatorCodes[op.opcodeIndex] for op in model.subgraphs[0].operators]
+    return {code.customCode.decode() if code.customCode else names[code.builtinCode] for code in codes}
 
 
 def test_operators_of_two_versions_are_registered_once(artifacts):
@@ -167,7 +197,7 @@ def test_options_go_to_the_tflite_emitter(monkeypatch):
     monkeypatch.setattr(tflite, "emit", spy)
     given = {"weights": "int4", "split": 9, "inputs": "codes", "outputs": "float32"}
     tflm.emit(SAMPLES["dense_only"](), "net", **given)
-    assert seen == given
+    assert seen == {**given, "labels": None, "version": None}
     monkeypatch.undo()
     with pytest.raises(TypeError, match="colour"):
         tflm.emit(SAMPLES["dense_only"](), "net", colour="red")
@@ -191,118 +221,92 @@ def test_hostile_names(text, monkeypatch, tmp_path):
         assert lines[1].startswith("// Made by") and lines[3].startswith("#")
 
 
-def test_hostile_names_compile(tmp_path, monkeypatch):
+# --- Several inputs and outputs, floats, sums and classes. ---
+
+
+def vectors(artifact, kind, dtype):
+    """The numbers of _vectors.h: one array (3, size) for each input or output, as `dtype`."""
+    text, found = source(artifact, "_vectors.h"), []
+    for _, _, body in re.findall(rf"(\w+) kTest{kind}s(\d*)\[kTests\].*? = \{{(.*?)\n\}};", text, re.S):
+        numbers = re.findall(r"[-\w.+]+", body)
+        if dtype == np.float32 and kind == "Output":
+            found.append(np.array([int(n.removesuffix("u"), 16) for n in numbers], np.uint32).view(dtype))
+        else:
+            found.append(np.array([n.rstrip("f") for n in numbers], np.float64).astype(dtype))
+    return [part.reshape(3, -1) for part in found]
+
+
+@pytest.mark.parametrize("name", [*NETS, *ENDS])
+def test_the_vectors_are_the_reference_s(name):
+    """Read from the text; floats go back to their codes, sums and classes come from the logits."""
+    artifact = made(name)
+    graph, codes = artifact.graph, []
+    floats = artifact.inputs == "float32"
+    dtypes = {"float32": np.float32, "int16": np.int16, "argmax": np.int32}
+    fed = vectors(artifact, "Input", np.float32 if floats else np.int64)
+    for op, part in zip(graph.inputs, fed, strict=True):
+        q = np.rint(part / op.spec.scale + op.spec.zero_point) if floats else part
+        assert len(np.unique(q)) > 5 and (q == q.astype(op.spec.dtype)).all()
+        codes.append(q.astype(op.spec.dtype).reshape(3, *op.shape))
+    truth = reference.run(graph, tuple(codes) if len(codes) > 1 else codes[0])
+    truth = truth if isinstance(truth, tuple) else (truth,)
+    outputs = vectors(artifact, "Output", dtypes[artifact.outputs])
+    for i, (part, logits) in enumerate(zip(outputs, truth, strict=True)):
+        if artifact.outputs == "int16":
+            part = part * np.float32((i + 1) / 8)
+        if artifact.outputs == "argmax":
+            logits = logits.argmax(-1)
+        assert np.array_equal(part, logits.reshape(3, -1))
+
+
+def test_the_settings_of_each_end():
+    text = source(made("two_inputs"), "_settings.h")
+    assert "using Input0Type = uint8_t;" in text and "using Input1Type = int8_t;" in text
+    assert "kInput0Shape[kInput0Rank] = { 1, 8, 8, 1 };" in text and "kInput1Size = 11;" in text
+    assert "kInput0ZeroPoint = 128;" in text and "kInput1ZeroPoint = 3;" in text
+    assert "kOutputShape[kOutputRank] = { 1, 3 };" in text and "Output0" not in text
+    text = source(made("two_outputs"), "_settings.h")
+    assert "kOutput0Size = 4;" in text and "kOutput1Shape[kOutput1Rank] = { 1, 5, 5, 3 };" in text
+    assert "kInputSize = 128;" in text and "Scale * s" not in text
+    text = source(made("two_floats"), "_settings.h")
+    assert "kInput1Type = kTfLiteFloat32;" in text and "using Input0Type = float;" in text
+    assert "numbers x" in text and "whole q of -128..127" in text and "kInput1ZeroPoint = 3;" in text
+    assert number(made("two_floats"), "kInput1Scale") == 1 / 64
+    text = source(made("two_sums"), "_settings.h")
+    assert "using Output0Type = int16_t;" in text and "kOutput1Type = kTfLiteInt16;" in text
+    assert [number(made("two_sums"), f"kOutput{i}Scale") for i in (0, 1)] == [1 / 8, 1 / 4]
+    assert number(made("sums"), "kOutputScale") == 1 / 8
+    text = source(made("two_labels"), "_settings.h")
+    assert "kOutput0Type = kTfLiteInt32;" in text and "kOutput1Shape[kOutput1Rank] = { 1, 5, 5 };" in text
+    assert "resolver.AddArgMax()" in text and "classes, one a position" in text
+    assert "resolver.AddDecode()" in source(made("decode"), "_settings.h")
+    assert "`AddDecode` came" in source(made("decode"), "README.md")
+    assert "`AddDecode` came" not in source(made("label"), "README.md")
+
+
+@pytest.mark.parametrize("name", ENDS)
+def test_the_artifact_says_what_its_file_takes(name):
+    build, options = ENDS[name]
+    artifact, base = made(name), tflite.emit(build(), name, **options)
+    assert artifact.main == base.main and artifact.runs_on == base.runs_on
+    assert (artifact.inputs, artifact.outputs) == (base.inputs, base.outputs)
+    kernels = [kernel for kernel in interpreters.KERNELS if kernel in (base.runs_on or interpreters.KERNELS)]
+    report = verify(artifact.graph, artifact, inputs(artifact.graph), kernels)
+    assert report.ok and set(report.images) == set(kernels)
+    readme = source(artifact, "README.md")
+    for word in re.findall(r"`(\w+::\w+Type)`", readme):
+        assert f"using {word.split('::')[1]} = " in source(artifact, "_settings.h")
+    assert readme.count("Input 1 of 2") == (len(artifact.graph.inputs) == 2)
+    assert readme.count("Output 1 of 2") == (len(artifact.graph.outputs) == 2)
+
+
+def test_hostile_names_of_inputs_and_outputs(monkeypatch):
     monkeypatch.setattr(arena, "measure", lambda *args: 1600)
-    for text in ("tflite", "std", "*/ int x; /*", '"', "a\\", "??/"):
-        graph = SAMPLES["dense_only"]()
-        artifact = tflm.emit(g.Graph(graph.nodes, graph.outputs, text), text)
-        build(tmp_path / artifact.name, artifact, link=False)
-
-
-# --- The arena. ---
-
-
-def allocates(data, size):
-    from tflite_micro.python.tflite_micro import runtime
-
-    return runtime.Interpreter.from_bytes(data, arena_size=size)
-
-
-@pytest.mark.parametrize("name", NETS)
-def test_the_measured_arena_works_and_less_fails(artifacts, name, capfd):
-    data, measured = artifacts[name].main, artifacts[name].sizes["arena_measured"]
-    x = inputs(NETS[name]())[:1]
-    interpreter = allocates(data, measured)
-    interpreter.set_input(x, 0)
-    interpreter.invoke()
-    assert (interpreter.get_output(0) == interpreters.run(data, x, "tflite_micro")).all()
-    with pytest.raises(RuntimeError, match="failed to allocate"):
-        allocates(data, measured - 16)
-    assert measured % 16 == 0
-
-
-def test_the_margin(artifacts):
-    artifact = artifacts["cnn_small"]
-    scratch = 4 * -(-3 * 3 * 8 // 16) * 16  # four windows of 3 x 3 x 8 bytes, filled up
-    assert artifact.sizes["arena"] == -(-(artifact.sizes["arena_measured"] + scratch + 512) // 16) * 16
-    assert number(artifact, "kArenaSize") == artifact.sizes["arena"]
-    assert number(artifact, "kArenaSizeMeasured") == artifact.sizes["arena_measured"]
-
-
-def test_scratch_of_each_kernel():
-    def step(name, x, kernel, y, dtype="int8"):
-        return readback.Step(
-            name, tuple(readback.Tensor(s, dtype, (), ()) for s in (x, kernel)),
-            (readback.Tensor(y, dtype, (), ()),),
-        )  # fmt: skip
-
-    conv = step("CONV_2D", (1, 9, 9, 4), (8, 3, 3, 2), (1, 7, 7, 8))  # grouped: all channels count
-    narrow = step("DEPTHWISE_CONV_2D", (1, 9, 9, 4), (1, 3, 3, 8), (1, 7, 7, 8))
-    wide = step("DEPTHWISE_CONV_2D", (1, 9, 9, 400), (1, 3, 3, 400), (1, 7, 7, 400))
-    sums = step("DEPTHWISE_CONV_2D", (1, 9, 9, 4), (1, 3, 3, 8), (1, 7, 7, 8), "int16")
-    dense = step("FULLY_CONNECTED", (1, 70), (33, 70), (1, 33))
-    pool = step("AVERAGE_POOL_2D", (1, 8, 8, 5), (1,), (1, 4, 4, 5))
-    sizes = [arena.kernel_scratch([s]) for s in (conv, narrow, wide, sums, dense, pool)]
-    assert sizes == [4 * 48, 9 * 496, 9 * 800, 8 * 36 + 8, 132, 20]
-    floats = step("CONV_2D", (1, 9, 9, 4), (8, 3, 3, 4), (1, 7, 7, 8), "float32")
-    assert arena.kernel_scratch([floats]) == 0  # only integer kernels are optimized
-    assert arena.kernel_scratch([conv, dense]) == 192 and arena.kernel_scratch([]) == 0
-    assert arena.kernel_scratch([step("RESHAPE", (1, 2), (2,), (1, 2))]) == 0
-
-
-def test_a_crash_counts_as_too_small():
-    log = [("try", 64), ("fails", 64), ("try", 96), ("works", 96), ("try", 80)]
-    assert arena._bounds(log, 0, 1 << 28) == (80, 96)
-    assert arena._bounds([], 16, 96) == (16, 96)
-    assert arena._bounds([("try", 96)], 16, 96) == (96, 96)
-
-
-@pytest.fixture
-def small():
-    graph = SAMPLES["dense_only"]()
-    return tflite.emit(graph, "net").main, *tflm._vectors(graph)
-
-
-def test_a_kernel_that_crashes_in_a_small_arena_harms_nobody(small, monkeypatch):
-    line = "    try:\n"
-    crash = f"    if size < 4000: __import__('os').abort()\n{line}"
-    monkeypatch.setattr(arena, "_PROBE", arena._PROBE.replace(line, crash))
-    assert arena.measure(*small) == 4000
-
-
-def test_a_crash_while_running_is_an_error(small, monkeypatch):
-    monkeypatch.setattr(arena, "_PROBE", arena._PROBE.replace("made.invoke()", "__import__('os').abort()"))
-    with pytest.raises(ToolError, match="refused the file"):
-        arena.measure(*small)
-
-
-def test_the_readme_s_numbers():
-    """They do not depend on the weights: another net of the same shapes has the same arena."""
-    chain = Chain("digits", (64,), g.InputSpec("uint8", 1 / 8, 8)).dense(256).step().dense(10).logits()
-    sizes = tflm.emit(chain.graph(), "digits").sizes
-    text = (pathlib.Path(__file__).resolve().parents[2] / "README.md").read_text()
-    assert f"({sizes['arena_measured']:,} bytes for the net above)" in text
-    assert f"kernels ({sizes['arena']:,} bytes)" in text
-
-
-def test_files_that_never_run_are_refused():
-    graph = SAMPLES["dense_only"]()
-    data = tflite.emit(graph, "net").main
-    with pytest.raises(ToolError, match="refused the file"):
-        arena.measure(data[:8] + b"\xff" * 500, *tflm._vectors(graph))
-
-
-def test_a_wrong_bit_in_the_measurement_is_refused(small):
-    data, x, expected = small
-    assert arena.measure(*small) == tflm.emit(SAMPLES["dense_only"](), "net").sizes["arena_measured"]
-    nudged = expected.copy()
-    nudged[1, 2] = np.nextafter(nudged[1, 2], np.float32(np.inf))
-    with pytest.raises(VerificationError, match="differs from the reference in 1 of 9"):
-        arena.measure(data, x, nudged)
-    with pytest.raises(VerificationError, match="Expected: float32 of shape"):
-        arena.measure(data, x, expected[:2])
-    with pytest.raises(VerificationError, match="differs"):  # equal numbers, other bits
-        arena._check_bits(np.float32([0.0]), np.float32([-0.0]))
+    graph = SAMPLES["two_inputs_joined"]()
+    nodes = [g.Node(f"*/ `#{i}\n??/", node.op, node.inputs) for i, node in enumerate(graph.nodes)]
+    artifact = tflm.emit(g.Graph(tuple(nodes), (*graph.outputs, 5), graph.name), "net")
+    text = source(artifact, "_settings.h")
+    assert text.count("// Input 1 of 2, `_/ '#1___/`.\n") == 1 and "Output 1 of 2" in text
 
 
 def test_missing_wheel(monkeypatch):
@@ -317,97 +321,6 @@ def test_overflowing_logits_are_refused():
         chain.add(g.Affine(np.array([1e30], np.float32), np.array([1e30], np.float32)))
     with np.errstate(over="ignore"), pytest.raises(UnsupportedGraphError, match=r"`affine_4`.*overflow"):
         tflm.emit(chain.graph(), "net")
-
-
-# --- The sources compile and run, against a stand-in for TFLM's headers (tflm_stub). ---
-
-
-def build(folder, artifact, link=True):
-    """Compiles an artifact; the stand-in gives the outputs of the wheel's interpreter."""
-    artifact.write(folder, force=True)
-    (folder / "case.h").write_text(case(artifact))
-    sources = ["main.cc", f"{artifact.name}_model.cc"]
-    flags = ["-fno-exceptions", "-fno-rtti", "-isystem", STUB, "-I."]
-    flags += ["-O1", "-fsanitize=undefined", "-fsanitize-trap=undefined"]
-    for path in sources:
-        command([*CXX, *flags, "-c", path], folder)
-    if link:  # as C: nothing of a C++ library is needed
-        objects = [path.replace(".cc", ".o") for path in sources]
-        command([*ZIG, "cc", *objects, "-o", "program"], folder)
-
-
-def command(words, folder):
-    done = subprocess.run(words, cwd=folder, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-3000:]
-
-
-def case(artifact):
-    """What the stand-in plays: the arena, the operators, and the real interpreter's outputs."""
-    x, _ = tflm._vectors(artifact.graph)
-    y = np.zeros((3, 3), np.float32)
-    if artifact.sizes["arena_measured"] != 1600:  # else the file is only compiled
-        y = interpreters.run(artifact.main, x, "tflite_micro")
-    row = lambda values, show: "{" + ",".join(map(show, values)) + "}"
-    rows = lambda values, show: ",".join(row(v, show) for v in values.reshape(3, -1).tolist())
-    methods = ",".join(f'"{tflm._METHODS[name]}"' for name in used(artifact.main))
-    size, kind = x[0].size, {"uint8": "kTfLiteUInt8", "int8": "kTfLiteInt8"}[x.dtype.name]
-    return f"""
-#pragma once
-#include "tensorflow/lite/c/common.h"
-namespace stub {{
-constexpr size_t kArena = {artifact.sizes["arena_measured"]};
-constexpr TfLiteType kInputType = {kind};
-constexpr {x.dtype}_t kInputs[3][{size}] = {{{rows(x, str)}}};
-constexpr uint32_t kOutputs[3][{y[0].size}] = {{{rows(y.view(np.uint32), hex)}}};
-constexpr const char* kMethods[] = {{{methods}}};
-}}
-"""
-
-
-def run(folder):
-    done = subprocess.run([folder / "program"], capture_output=True, text=True, timeout=60)
-    return done.returncode, done.stdout
-
-
-@pytest.mark.parametrize("name", NETS)
-def test_the_example_runs_and_finds_all_equal(artifacts, name, tmp_path):
-    build(tmp_path, artifacts[name])
-    code, printed = run(tmp_path)
-    assert code == 0 and f"{name}: 3 of 3 tests equal in every bit" in printed
-
-
-def edited(artifact, ending, change):
-    path = next(path for path in artifact.files if path.endswith(ending))
-    text = artifact.files[path].decode("ascii")
-    assert change(text) != text
-    return type(artifact)(
-        artifact.target, artifact.name, artifact.graph,
-        {**artifact.files, path: change(text).encode()}, artifact.sizes,
-    )  # fmt: skip
-
-
-def one_bit(text):
-    start = text.index("kTestOutputs")
-    first = re.compile(r"0x([0-9a-f]{8})u").search(text, start)
-    return f"{text[: first.start()]}0x{int(first[1], 16) ^ 1:08x}u{text[first.end() :]}"
-
-
-@pytest.mark.parametrize(
-    "ending, change, words",
-    [
-        ("_vectors.h", one_bit, "2 of 3 tests equal"),
-        ("_settings.h", lambda t: re.sub(r"kArenaSize = \d+", "kArenaSize = 160", t), "arena: 160 bytes"),
-        ("_settings.h", lambda t: re.sub(r"kOperators = \d+", "kOperators = 3", t), "resolver is too small"),
-        ("_settings.h", lambda t: re.sub(r".*AddMul.*\n", "", t), "AllocateTensors failed"),
-        ("_settings.h", lambda t: t.replace("= kTfLiteUInt8", "= kTfLiteInt8"), "not what cnn_small_set"),
-        ("_vectors.h", lambda t: re.sub(r"\{\n +(\d+),", "{\n 7,", t, count=1), "test 0: Invoke failed"),
-    ],
-)
-def test_the_example_notices(artifacts, tmp_path, ending, change, words):
-    """One wrong bit, too little memory, a missing operator, another type: a non-zero exit code."""
-    build(tmp_path, edited(artifacts["cnn_small"], ending, change))
-    code, printed = run(tmp_path)
-    assert code == 1 and words in printed, printed
 
 
 # --- As a target of convert and verify. ---

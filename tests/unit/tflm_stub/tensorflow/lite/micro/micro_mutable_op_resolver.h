@@ -34,8 +34,11 @@ class MicroMutableOpResolver : public MicroOpResolver {
 #define STUB_METHOD(name) \
   TfLiteStatus name() { return Register(#name, tOpCount); }
   STUB_METHOD(AddAdd)
+  STUB_METHOD(AddArgMax)
   STUB_METHOD(AddCast)
+  STUB_METHOD(AddConcatenation)
   STUB_METHOD(AddConv2D)
+  STUB_METHOD(AddDecode)
   STUB_METHOD(AddDepthwiseConv2D)
   STUB_METHOD(AddDequantize)
   STUB_METHOD(AddFullyConnected)
