@@ -58,7 +58,8 @@ def read(data: bytes) -> Model:
     schema = import_extra("ai_edge_litert.schema_py_generated", "export")
     model = schema.Model.GetRootAs(data)
     graph = model.Subgraphs(0)
-    names = [model_file.operator_name(schema, model.OperatorCodes(i)) for i in range(model.OperatorCodesLength())]
+    codes = [model.OperatorCodes(i) for i in range(model.OperatorCodesLength())]
+    names = [model_file.operator_name(schema, code) for code in codes]
     tensors = [_tensor(schema, graph.Tensors(i)) for i in range(graph.TensorsLength())]
 
     def pick(places):
