@@ -63,9 +63,6 @@ if made:
 def measure(model: bytes, x, expected) -> int:
     """The smallest arena in which a file allocates, runs, and computes what it should.
 
-    Found by bisection on the interpreter of the pinned `tflite-micro` wheel, which uses
-    TFLM's reference kernels and the pointers of this computer. Deterministic.
-
     Args:
         model: The bytes of a file with one input and one output, made by `tflite.emit`.
         x: Inputs as the file takes them, of shape (batch, *input shape).
@@ -77,6 +74,28 @@ def measure(model: bytes, x, expected) -> int:
     Raises:
         ToolError: if the interpreter refuses the file in any arena.
         VerificationError: if an output differs in any bit.
+        MissingExtraError: if `tflite-micro` is not installed.
+    """
+    size, outputs = smallest(model, x)
+    _check_bits(outputs, np.asarray(expected))
+    return size
+
+
+def smallest(model: bytes, x) -> tuple[int, np.ndarray]:
+    """The smallest arena in which a file allocates and runs, and what it computes in it.
+
+    Found by bisection on the interpreter of the pinned `tflite-micro` wheel, which uses
+    TFLM's reference kernels and the pointers of this computer. Deterministic.
+
+    Args:
+        model, x: As for `measure`; the file may also come from another converter you trust
+            (the interpreter does not check it).
+
+    Returns:
+        (a multiple of `GRAIN`, in bytes; outputs of shape (batch, *output shape)).
+
+    Raises:
+        ToolError: if the interpreter refuses the file in any arena.
         MissingExtraError: if `tflite-micro` is not installed.
     """
     import_extra("tflite_micro.python.tflite_micro.runtime", "mcu")
@@ -92,9 +111,7 @@ def measure(model: bytes, x, expected) -> int:
             done = (root / "outputs.npy").exists()
             if low >= high or ((low, high) == before and not done):  # never works, or never ends
                 raise ToolError(f"tflite_micro refused the file: {complaint}")
-        outputs = np.load(root / "outputs.npy")
-    _check_bits(outputs, np.asarray(expected))
-    return high
+        return high, np.load(root / "outputs.npy")
 
 
 def _probe(root, low, high) -> tuple[list, str]:
