@@ -41,14 +41,19 @@ def _norm():
     return keras.layers.BatchNormalization(momentum=0.9)
 
 
-def mnist(kind, width=1.0, activation=None):
-    """The paper's 32C5-MP2-64C5-MP2-512FC-10, `width` times as wide; 581,408 weights."""
+def mnist(kind, width=1.0, activation=None, pool_first=True):
+    """The paper's 32C5-MP2-64C5-MP2-512FC-10, `width` times as wide; 581,408 weights.
+
+    pool_first: whether pools come before normalization and activation, or after them: then
+    converters of float nets can fold the normalization into the convolution.
+    """
     conv, dense, usual = layers(kind)
     act = activation or usual
     a, b, c = (max(1, round(width * n)) for n in (32, 64, 512))
-    pool = keras.layers.MaxPooling2D
     stack = [keras.Input((28, 28, 1))]
-    stack += [conv(a, 5), pool(), _norm(), act(), conv(b, 5), pool(), _norm(), act()]
+    for filters in (a, b):
+        pool, step = [keras.layers.MaxPooling2D()], [_norm(), act()]
+        stack += [conv(filters, 5), *(pool + step if pool_first else step + pool)]
     stack += [keras.layers.Flatten(), dense(c), _norm(), act(), dense(10), _norm()]
     return keras.Sequential(stack)
 
@@ -73,6 +78,22 @@ def cifar(kind, width=1.0):
     units = max(1, round(width * 256))
     stack += [keras.layers.Flatten(), dense(units), _norm(), act()]
     return keras.Sequential([*stack, dense(10), _norm()])
+
+
+def separable(kind):
+    """32C3/2, then 3x3 depthwise and 1x1 to 64, 128 (/2) and 128 (/2), mean of 4x4, 10; 30,208 weights."""
+    conv, dense, act = layers(kind)
+    stack = [keras.Input((28, 28, 1)), conv(32, 3, strides=2, padding="same"), _norm(), act()]
+    channels = 32
+    for filters, strides in ((64, 1), (128, 2), (128, 2)):
+        window = {"strides": strides, "padding": "same"}
+        if kind in ("float", "float_ternary"):
+            depthwise = keras.layers.DepthwiseConv2D(3, use_bias=False, **window)
+        else:
+            depthwise = conv(channels, 3, groups=channels, **window)
+        stack += [depthwise, _norm(), act(), conv(filters, 1), _norm(), act()]
+        channels = filters
+    return keras.Sequential([*stack, keras.layers.GlobalAveragePooling2D(), dense(10), _norm()])
 
 
 def mnist_data(folder):

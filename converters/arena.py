@@ -13,6 +13,7 @@ import tempfile
 
 import numpy as np
 
+from keras_gxnor.converters import model_file
 from keras_gxnor.errors import ToolError, VerificationError, import_extra
 
 GRAIN = 16  # bytes: TFLM aligns tensors to 16, so finer steps mean nothing
@@ -64,9 +65,6 @@ if made:
 def measure(model: bytes, x, expected) -> int:
     """The smallest arena in which a file allocates, runs, and computes what it should.
 
-    Found by bisection on the interpreter of the pinned `tflite-micro` wheel, which uses
-    TFLM's reference kernels and the pointers of this computer. Deterministic.
-
     Args:
         model: The bytes of a file made by `tflite.emit`.
         x: Inputs as the file takes them, of shape (batch, *input shape); for a file with
@@ -81,13 +79,40 @@ def measure(model: bytes, x, expected) -> int:
         VerificationError: if an output differs in any bit.
         MissingExtraError: if `tflite-micro` is not installed.
     """
+    size, outputs = smallest(model, x)
+    outputs, expected = (v if isinstance(v, tuple) else (np.asarray(v),) for v in (outputs, expected))
+    for made, truth in zip(outputs, expected, strict=True):
+        _check_bits(made, truth)
+    return size
+
+
+def smallest(model: bytes, x) -> tuple:
+    """The smallest arena in which a file allocates and runs, and what it computes in it.
+
+    Found by bisection on the interpreter of the pinned `tflite-micro` wheel, which uses
+    TFLM's reference kernels and the pointers of this computer. Deterministic.
+
+    Args:
+        model, x: As for `measure`; the file may also come from another converter you trust
+            (the interpreter checks little of it).
+
+    Returns:
+        (a multiple of `GRAIN`, in bytes; outputs of shape (batch, *output shape), of a file
+        with several a tuple).
+
+    Raises:
+        ModelFileError: if the file is corrupt.
+        ToolError: if the interpreter refuses the file in any arena.
+        MissingExtraError: if `tflite-micro` is not installed.
+    """
     import_extra("tflite_micro.python.tflite_micro.runtime", "mcu")
-    x, expected = (v if isinstance(v, tuple) else (np.asarray(v),) for v in (x, expected))
+    outputs = model_file.load(model)[0].Subgraphs(0).OutputsLength()
+    x = x if isinstance(x, tuple) else (np.asarray(x),)
     low, high = 0, _LARGEST
     with tempfile.TemporaryDirectory() as folder:
         root = pathlib.Path(folder)
         (root / "model.tflite").write_bytes(model)
-        (root / "outputs.txt").write_text(str(len(expected)))
+        (root / "outputs.txt").write_text(str(outputs))
         np.savez(root / "inputs.npz", *x)
         while not (root / "outputs.npz").exists():
             before = low, high
@@ -98,9 +123,7 @@ def measure(model: bytes, x, expected) -> int:
                 raise ToolError(f"tflite_micro refused the file: {complaint}")
         with np.load(root / "outputs.npz") as file:
             outputs = list(file.values())
-    for made, truth in zip(outputs, expected, strict=True):
-        _check_bits(made, truth)
-    return high
+    return high, outputs[0] if len(outputs) == 1 else tuple(outputs)
 
 
 def _probe(root, low, high) -> tuple[list, str]:

@@ -9,7 +9,7 @@ from keras_gxnor.converters import flatbuffer, weight_forms
 
 # Operator versions of the int8, int16 and float kernels, told apart by the dtype of the bias.
 _VERSIONS = {
-    "FULLY_CONNECTED": {"int32": 12, "int64": 7, "float32": 1},
+    "FULLY_CONNECTED": {"int32": 12, "int64": 11, "float32": 1},
     "CONV_2D": {"int32": 3, "int64": 4, "float32": 1},
     "DEPTHWISE_CONV_2D": {"int32": 3, "int64": 5, "float32": 2},
 }
@@ -82,6 +82,8 @@ def linear(net, node, x, result, kernel, scales, bias, steps=0):
     depthwise = isinstance(op, g.Conv2D) and op.kernel.shape[2] == 1 and op.groups > 1
     if isinstance(op, g.Dense):
         code, stored = "FULLY_CONNECTED", kernel.T
+        if bias[0].dtype == np.int64:  # int16 sums: LiteRT adds them up in 32 bits then, which is faster
+            options.quantizedBiasType = schema.TensorType.INT32
     elif depthwise:
         code, stored, axis = "DEPTHWISE_CONV_2D", kernel.transpose(2, 0, 1, 3), 3
         options = schema.DepthwiseConv2DOptionsT(depthMultiplier=kernel.shape[3] // op.groups)

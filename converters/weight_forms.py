@@ -236,8 +236,10 @@ class Storage:
         store = {"int8": self._int8, "int4": self._int4, "decode": self._decode}[form]
         weights = store(linear, f"{linear.name}/weights", _quantization(linear.scales, linear.axis))
         inputs = [x, weights]
-        # The zeros of a last layer may be left out where TFLite Micro alone runs the file.
-        if form != "decode" or linear.bias.any() or linear.bias.dtype == np.int32:
+        # The zeros of a last layer are left out: of int16 sums LiteRT wants none in 64 bits beside sums in
+        # 32 (`tflite_net.linear`), and TFLite Micro none at all; LiteRT's convolutions want a bias.
+        needed = form != "decode" and (linear.code, linear.bias.dtype) != ("FULLY_CONNECTED", np.int64)
+        if needed or linear.bias.any() or linear.bias.dtype == np.int32:
             quantization = _quantization(linear.bias_scales, 0)
             inputs.append(file.constant(f"{linear.name}/bias", linear.bias, quantization, counted="bias"))
         version = _INT4_VERSIONS[linear.code] if form == "int4" else linear.version

@@ -7,7 +7,7 @@ import pytest
 
 from keras_gxnor import graph as g
 from keras_gxnor.converters import arena, interpreters, readback, tflite, tflite_ends, tflm
-from keras_gxnor.errors import ToolError, VerificationError
+from keras_gxnor.errors import ModelFileError, ToolError, VerificationError
 from tests.conformance.samples import SAMPLES, Chain, inputs
 from tests.unit.test_tflm import ENDS, NETS, made, number
 
@@ -124,8 +124,11 @@ def test_the_readme_s_numbers():
 def test_files_that_never_run_are_refused():
     graph = SAMPLES["dense_only"]()
     data = tflite.emit(graph, "net").main
-    with pytest.raises(ToolError, match="refused the file"):
+    with pytest.raises(ModelFileError, match="corrupt"):
         arena.measure(data[:8] + b"\xff" * 500, *tflm._vectors(graph))
+    floats = tflite.emit(graph, "net", inputs="float32").main
+    with pytest.raises(ToolError, match="refused the file"):  # codes for a file that takes floats
+        arena.measure(floats, *tflm._vectors(graph))
 
 
 def test_a_wrong_bit_in_the_measurement_is_refused(small):

@@ -61,6 +61,22 @@ EXTRA = {
 GRAPHS = {**SAMPLES, **{n: lambda n=n, b=b: b(n).graph() for n, b in EXTRA.items()}}
 
 
+def test_the_largest_int16_sums_of_a_last_layer_are_exact():
+    """They are added up in 32 bits by LiteRT, which takes that as an option, and without a bias."""
+    spec, weights = g.InputSpec("int8", 1.0, 0), np.int8([[127, -127], [127, -127], [1, -1]])
+    graph = Chain("net", (3,), spec).add(g.Dense(weights)).graph()
+    x = np.int8([[-128] * 3, [127] * 3, [-128, 127, 1], [0, 0, 1]])
+    model = tflite.emit(graph, "net").main
+    net = schema.Model.GetRootAs(model).Subgraphs(0)
+    steps = [schema.OperatorT.InitFromObj(net.Operators(i)) for i in range(net.OperatorsLength())]
+    (dense,) = [s for s in steps if isinstance(s.builtinOptions, schema.FullyConnectedOptionsT)]
+    assert len(dense.inputs) == 2 and dense.builtinOptions.quantizedBiasType == schema.TensorType.INT32
+    expected = reference.run(graph, x)
+    assert np.abs(expected).max() == 128 * 255
+    for kernels in interpreters.KERNELS:
+        np.testing.assert_array_equal(interpreters.run(model, x, kernels), expected, err_msg=kernels)
+
+
 @pytest.mark.parametrize("name", GRAPHS)
 def test_every_graph_is_exact_on_every_kernel(name):
     graph = GRAPHS[name]()
