@@ -79,16 +79,19 @@ RULES.append(keras.optimizers.Lion())
 
 @pytest.mark.parametrize(
     "mode, rule",
-    [*(("graph", rule) for rule in RULES), *((m, rule) for m in ("eager", "xla") for rule in RULES[:2])],
+    [*(("graph", rule) for rule in RULES), ("eager", RULES[0]), ("xla", RULES[0])],
     ids=ids,
 )
 def test_training_is_that_of_int8_storage(mode, rule):
     assert_trains_alike(cnn, mode, rule=rule)
 
 
-@pytest.mark.parametrize("rule", ["momentum", "none"])
-@pytest.mark.parametrize("space", ["ternary", "binary", keras_gxnor.DiscreteSpace(1, 0.5)])
-def test_large_kernels_and_other_spaces(rule, space):
+@pytest.mark.parametrize(
+    "space, rule",
+    [("ternary", "momentum"), ("binary", "none"), (keras_gxnor.DiscreteSpace(1, 0.5), "momentum")],
+    ids=ids,
+)
+def test_large_kernels_and_other_spaces(space, rule):
     assert_trains_alike(lambda: wide(space), rule=rule)
 
 

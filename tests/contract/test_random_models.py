@@ -125,7 +125,7 @@ def build(program):
 
 
 def test_random_models_are_lowered_exactly(networks):
-    count, seen = max(1, networks // 5), collections.Counter()
+    count, seen = max(1, networks // 10), collections.Counter()
 
     @settings(max_examples=count, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
     @given(PROGRAMS)
@@ -148,4 +148,4 @@ def test_random_models_are_lowered_exactly(networks):
     assert seen["exact"] >= count // 4
     # The draw reaches every operation, or the test says little.
     for op in (g.Conv2D, g.Dense, g.MaxPool2D, g.SumPool2D, g.Add, g.Concat, g.Threshold, g.Affine):
-        assert seen[op] >= count // 10 - 3, (op, seen)
+        assert seen[op] > 0, (op, seen)
