@@ -14,7 +14,7 @@ from keras_gxnor.converters.reader import FileSummary
 from keras_gxnor.converters.reader import read as read_tflite
 from keras_gxnor.converters.verification import TARGETS, Report, verify
 from keras_gxnor.errors import InvalidArgumentError
-from keras_gxnor.graph import Graph, InputSpec
+from keras_gxnor.graph import Graph
 
 __all__ = ["TARGETS", "Artifact", "FileSummary", "Report", "convert", "read_tflite", "verify"]
 
@@ -56,7 +56,7 @@ def convert(model, target="tflite", input_spec=None, name=None, check=True, **op
     >>> convert(model, "tflite", InputSpec(scale=1 / 128, zero_point=128)).target
     'tflite'
     """
-    if target not in TARGETS:
+    if not isinstance(target, str) or target not in TARGETS:
         raise InvalidArgumentError(
             f"`target` must be one of {sorted(TARGETS)}. Received: target={target!r}"
         )
@@ -68,9 +68,10 @@ def convert(model, target="tflite", input_spec=None, name=None, check=True, **op
             raise InvalidArgumentError("A Graph has its own input spec. Remove `input_spec`.")
         graph, spec = model, None
     else:
-        from keras_gxnor import lowering  # Keras only where a Keras model is given
+        from keras_gxnor import lowering, topology  # Keras only where a Keras model is given
 
-        spec = input_spec or InputSpec()
+        specs = lowering.input_specs(input_spec, topology.read(model))
+        spec = specs[0] if len(specs) == 1 else specs
         graph = lowering.from_keras(model, spec)
     artifact = TARGETS[target](graph, names.identifier(name or graph.name), **options)
     artifact = dataclasses.replace(artifact, input_spec=spec)

@@ -66,7 +66,7 @@ class Artifact:
             ArtifactError: if a path leaves `folder`, a file exists (without `force`),
                 or the system refuses.
         """
-        root, stage = pathlib.Path(folder), None
+        root, stage, done = pathlib.Path(folder), None, []
         try:
             places = [_inside(root, path) for path in self.files]
             taken = [str(place) for place in places if place.exists()]
@@ -75,6 +75,9 @@ class Artifact:
                     f"Would overwrite {', '.join(taken)}. Pass force=True to replace, "
                     "or choose another folder."
                 )
+            folders = [str(place) for place in places if place.is_dir()]
+            if folders:
+                raise ArtifactError(f"{', '.join(folders)} are folders. Remove them, or choose another.")
             root.mkdir(parents=True, exist_ok=True)
             stage = pathlib.Path(tempfile.mkdtemp(prefix=".gxnor-", dir=root))
             for number, data in enumerate(self.files.values()):
@@ -82,12 +85,12 @@ class Artifact:
             for number, place in enumerate(places):
                 place.parent.mkdir(parents=True, exist_ok=True)
                 os.replace(stage / str(number), place)
+                done.append(str(place))
         except ArtifactError:  # our own, which is an OSError too
             raise
         except OSError as error:
-            raise ArtifactError(
-                f"Could not write `{self.name}` to {root}: {error}. Nothing was left half-written."
-            ) from error
+            left = f"Replaced already: {', '.join(done)}" if done else "Nothing was left half-written"
+            raise ArtifactError(f"Could not write `{self.name}` to {root}: {error}. {left}.") from error
         finally:
             if stage is not None:
                 shutil.rmtree(stage, ignore_errors=True)

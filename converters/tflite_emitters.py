@@ -133,30 +133,31 @@ def _maxpool(net, index):
 
 def _sign(net, index):
     node, source, bounds = net.graph.nodes[index], net.source(index), net.types[index]
-    if bounds.low.min() < -128 or bounds.high.max() > 127:
-        raise UnsupportedGraphError(
-            f"Sign `{node.name}` must leave codes in -128..127. "
-            f"Received: {bounds.low.min()}..{bounds.high.max()}"
-        )
-    if source.dtype != "int8":
-        signs = net.file.constant(f"{node.name}/signs", node.op.signs.astype(np.float32))
-        result, version = net.tensor(index, "float32"), 1
-    else:
+    if source.dtype == "int8" and bounds.low.min() >= -128 and bounds.high.max() <= 127:
         signs = net.file.constant(f"{node.name}/signs", node.op.signs, UNIT)
-        result, version = net.tensor(index, "int8", ((source.scale,), (0,), 0)), 3
-    options = net.file.schema.MulOptionsT()
-    net.file.operator("MUL", version, [source.tensor, signs], result, options)
-    return dataclasses.replace(source, tensor=result, zero_point=0, fed=None)
+        result = net.tensor(index, "int8", ((source.scale,), (0,), 0))
+        net.file.operator("MUL", 3, [source.tensor, signs], result, net.file.schema.MulOptionsT())
+        return Value(result, scale=source.scale)
+    x = as_floats(net, node.inputs[0], f"{node.name}/input")
+    signs = net.file.constant(f"{node.name}/signs", node.op.signs.astype(np.float32))
+    result = net.tensor(index, "float32")
+    net.file.operator("MUL", 1, [x, signs], result, net.file.schema.MulOptionsT())
+    return Value(result, "float32")
 
 
 def _reshape(net, index):
-    name, source = net.graph.nodes[index].name, net.source(index)
-    shape = np.array([-1, *net.types[index].shape], np.int32)
+    source = net.source(index)
     result = net.tensor_like(index, source)
+    _reshaped(net, net.graph.nodes[index].name, net.types[index].shape, source.tensor, result)
+    return dataclasses.replace(source, tensor=result, fed=None)
+
+
+def _reshaped(net, name, shape, x, result):
+    """Appends a RESHAPE of tensor `x` to tensor `result`."""
+    shape = np.array([-1, *shape], np.int32)
     target = net.file.constant(f"{name}/shape", shape)
     options = net.file.schema.ReshapeOptionsT(newShape=shape)
-    net.file.operator("RESHAPE", 1, [source.tensor, target], result, options)
-    return dataclasses.replace(source, tensor=result, fed=None)
+    net.file.operator("RESHAPE", 1, [x, target], result, options)
 
 
 def _sumpool(net, index):
@@ -166,9 +167,12 @@ def _sumpool(net, index):
     whole, count = op.pool_size == shape[:2] and op.padding == "valid", math.prod(op.pool_size)
     if source.dtype == "int8" and net.fits_int8(index):
         if whole and not source.zero_point:
-            result = net.tensor(index, "int8", ((source.scale / count,), (0,), 0))
-            _reduce(net, node, "MEAN", 2, source.tensor, result)
-            return Value(result)
+            mean = net.tensor(index, "int8", ((source.scale / count,), (0,), 0), "/mean")
+            _reduce(net, node, "MEAN", 2, source.tensor, mean)
+            # The same integers, and now in the unit of the parts: a RESHAPE moves bytes alone.
+            result = net.tensor(index, "int8", ((source.scale,), (0,), 0))
+            _reshaped(net, node.name, net.types[index].shape, mean, result)
+            return Value(result, scale=source.scale)
         result = net.tensor(index, "int8", ((source.scale,), (0,), 0))
         ones = g.Node(node.name, _ones(op, shape[2]))
         zeros, scale = np.zeros(shape[2], np.int32), (1.0,) * shape[2]

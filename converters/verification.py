@@ -11,7 +11,7 @@ import numpy as np
 from keras_gxnor import reference
 from keras_gxnor.converters import c_source, emulator, host, interpreters, tflite, tflite_ends, tflm
 from keras_gxnor.converters.artifact import Artifact
-from keras_gxnor.errors import InvalidArgumentError, VerificationError
+from keras_gxnor.errors import InvalidArgumentError, UnsupportedGraphError, VerificationError
 from keras_gxnor.graph import Graph
 
 # Graph, name -> Artifact
@@ -124,9 +124,19 @@ def verify(model, artifact, x, backends=None, limits=None, progress=None, labels
             f"argument. Received: {type(artifact).__name__}"
         )
     graph, limits, say = artifact.graph, limits or {}, progress or (lambda line: None)
-    names, omitted = _backends(artifact, backends, limits)
+    artifacts = {artifact.target: artifact, None: artifact}  # None: needs the graph only
+    if artifact.target == "tflm":
+        artifacts["tflite"] = artifact  # its own .tflite is what must be judged
+    names, omitted = _backends(artifact, backends, limits, artifacts)
     x = reference.check_codes(graph, x)
     count = len(_parts(x)[0])
+    if labels is not None:
+        labels = np.asarray(labels)
+        if labels.shape != (count,) or labels.dtype.kind not in "iu":
+            raise InvalidArgumentError(
+                f"`labels` must be {count} integers, the classes of the first output. "
+                f"Received: {labels.dtype} of shape {labels.shape}"
+            )
     if not count or not names or min([1, *limits.values()]) < 1:
         raise InvalidArgumentError(
             "There must be at least one sample, at least one back end, and limits >= 1. "
@@ -134,17 +144,12 @@ def verify(model, artifact, x, backends=None, limits=None, progress=None, labels
         )
     say("Keras")
     truth, border = _truth(model, artifact, x)
-    artifacts = {artifact.target: artifact, None: artifact}  # None: needs the graph only
-    if artifact.target == "tflm":
-        artifacts["tflite"] = artifact  # its own .tflite is what must be judged
     mismatches, class_mismatches, images, cost = {}, {}, {}, None
     for name in names:
         images[name] = min(limits.get(name, count), count)
         part = _rows(x, 0, images[name])
         say(f"{name} ({images[name]} samples)")
         target, run = BACKENDS[name]
-        if target not in artifacts:
-            artifacts[target] = TARGETS[target](graph, artifact.name)
         logits, found = run(artifacts[target], part)
         cost = found or cost
         expected = _rows(truth, 0, images[name])
@@ -152,8 +157,10 @@ def verify(model, artifact, x, backends=None, limits=None, progress=None, labels
             expected = tuple(part.argmax(-1).astype(np.int32)[..., None] for part in _parts(expected))
             logits = tuple(part[..., None] for part in _parts(logits))
         mismatches[name], class_mismatches[name] = count_mismatches(logits, expected)
+        if target == "tflite" and artifacts[target].outputs == "argmax":
+            class_mismatches[name] = mismatches[name]
     classes = _parts(truth)[0].argmax(-1)
-    accuracy = None if labels is None else float((classes == np.asarray(labels)).mean())
+    accuracy = None if labels is None else float((classes == labels).mean())
     words = "\n".join(dict.fromkeys(map(_words, _specs(artifact))))
     return Report(mismatches, class_mismatches, images, words, accuracy, border, cost, omitted)
 
@@ -175,8 +182,8 @@ def _specs(artifact) -> tuple:
     return _parts(artifact.input_spec)
 
 
-def _backends(artifact, backends, limits):
-    """(names to run, names omitted), checked."""
+def _backends(artifact, backends, limits, artifacts):
+    """(names to run, names omitted), checked; makes what they need in `artifacts`, {target: Artifact}."""
     names = [backends] if isinstance(backends, str) else list(BACKENDS if backends is None else backends)
     for name in [*names, *limits]:
         if name not in BACKENDS:
@@ -189,6 +196,15 @@ def _backends(artifact, backends, limits):
             f"This artifact runs on {list(artifact.runs_on)} only: its weights are stored in a way that "
             f"the other runtimes of {artifact.target!r} do not know. Received: backends={names}"
         )
+    for target in dict.fromkeys(BACKENDS[name][0] for name in names):
+        if target in artifacts:
+            continue
+        try:
+            artifacts[target] = TARGETS[target](artifact.graph, artifact.name)
+        except UnsupportedGraphError:
+            if backends is not None:
+                raise
+            unable += tuple(name for name in names if BACKENDS[name][0] == target)
     return [name for name in names if name not in unable], unable
 
 
@@ -277,7 +293,10 @@ def _truth(model, artifact, x):
 
     spec = _specs(artifact)
     plain = _batched(lambda part: evaluation.plain(model, spec, part), x)
-    if evaluation.is_exact(model, spec) or not evaluation.rounding_explains(model, spec, _rows(x, 0, _BATCH)):
+    starts = range(0, len(_parts(x)[0]), _BATCH)
+    if evaluation.is_exact(model, spec) or not all(
+        evaluation.rounding_explains(model, spec, _rows(x, i, i + _BATCH)) for i in starts
+    ):
         return plain, 0
     exact = _batched(lambda part: evaluation.exact_first(model, spec, part), x)
     return exact, count_mismatches(exact, plain)[0]

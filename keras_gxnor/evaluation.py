@@ -15,6 +15,7 @@ from keras_gxnor import graph as g
 from keras_gxnor import topology
 from keras_gxnor.layers.base import DiscreteKernel
 from keras_gxnor.lowering import fold_rescaling, input_specs
+from keras_gxnor.lowering.advice import NOTHING
 
 _AVERAGES = (keras.layers.AveragePooling2D, keras.layers.GlobalAveragePooling2D)
 
@@ -56,14 +57,20 @@ def exact_first(model, spec, q):
 
 
 def rounding_explains(model, spec, q) -> bool:
-    """Whether Keras' own sums in such kernels lie within float32 rounding of the exact ones.
+    """Whether rounding in such kernels is all that tells Keras from `exact_first`.
 
-    The bound is the textbook one for a sum of n products, (n + 4) 2^-24 times the sum of
-    the absolute products (Higham, Accuracy and Stability of Numerical Algorithms, section
-    3.1), with the largest input added to each input for the rounding of its scaling.
+    Walked call by call with Keras' own sums, the model must give what it gives as a whole, to
+    the bit; and its own sums must lie within float32 rounding of the exact ones. The bound is
+    the textbook one for a sum of n products, (n + 4) 2^-24 times the sum of the absolute
+    products (Higham, Accuracy and Stability of Numerical Algorithms, section 3.1), with the
+    largest input added to each input for the rounding of its scaling.
     """
-    walk = _Walk(model, spec, _paired(model, spec, q)[1])
-    return all(_explained(*kernel) for kernel in walk.inexact)
+    codes = _paired(model, spec, q)[1]
+    whole, own = plain(model, spec, q), _Walk(model, spec, codes, exact=False).outputs
+    whole = whole if isinstance(whole, tuple) else (whole,)
+    if not all(np.array_equal(y, np.asarray(value.floats)) for y, value in zip(whole, own, strict=True)):
+        return False
+    return all(_explained(*kernel) for kernel in _Walk(model, spec, codes).inexact)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -82,12 +89,13 @@ class _Walk:
     """Runs a model call by call.
 
     Attributes:
-        outputs: A `_Value` an output; with exact sums in kernels that read rounded floats.
+        outputs: A `_Value` an output; with exact sums in kernels that read rounded floats, or
+            (`exact=False`) with Keras' own.
         inexact: (layer, `_Value` it read) of those kernels.
     """
 
-    def __init__(self, model, spec, q):
-        found = topology.read(model)
+    def __init__(self, model, spec, q, exact=True):
+        found, self._exact = topology.read(model), exact
         self.inexact, values, done = [], {}, set()
         for tensor, (given, codes) in enumerate(zip(input_specs(spec, found), q)):
             folded, skipped, end = fold_rescaling(given, found, tensor)
@@ -107,7 +115,7 @@ class _Walk:
 
     def _call(self, layer, read):
         floats, integers, unit = (getattr(read[0], field.name) for field in dataclasses.fields(_Value))
-        if isinstance(layer, DiscreteKernel) and integers is not None:
+        if isinstance(layer, DiscreteKernel) and integers is not None and self._exact:
             self.inexact.append((layer, read[0]))
             scale = np.float32(unit * layer.kernel_space.readout.scale)
             return _Value(layer.finish(layer.linear(integers, _codes(layer)) * scale))
@@ -116,28 +124,38 @@ class _Walk:
             count = _window(layer, floats.shape)
             if integers is not None or not g.is_power_of_two(count):
                 whole, unit = (integers, unit) if integers is not None else _grid(floats)
-                return _Value(made, tf.round(layer(whole) * count), unit / count)
-        keeps = type(layer) in _STILL_INTEGERS and integers is not None
-        return _Value(made, layer(integers, training=False), unit) if keeps else _Value(made)
+                if whole is not None:
+                    return _Value(made, tf.round(layer(whole) * count), unit / count)
+                return _Value(made)
+        same = all(v.integers is not None and v.unit == unit for v in read)
+        if not (same and _keeps_integers(layer)):
+            return _Value(made)
+        whole = [v.integers for v in read] if len(read) > 1 else integers
+        return _Value(made, layer(whole, training=False), unit)
 
 
-_STILL_INTEGERS = {
+def _keeps_integers(layer) -> bool:
+    """Whether a layer makes integers of integers, in the same unit."""
+    kinds = {*NOTHING, *_MERGES, *_MOVES}
+    return type(layer) in kinds or getattr(layer, "activation", None) is keras.activations.linear
+
+
+_MERGES = (keras.layers.Add, keras.layers.Subtract, keras.layers.Concatenate)
+_MOVES = (
     keras.layers.Flatten,
     keras.layers.Reshape,
     keras.layers.MaxPooling2D,
     keras.layers.GlobalMaxPooling2D,
     keras.layers.ZeroPadding2D,
-    keras.layers.Dropout,
-    keras.layers.Identity,
-}
+)
 
 
 def _grid(floats):
-    """(integers, unit 2^-k) of floats that are codes of an activation."""
-    unit = 1.0
-    while not bool(tf.reduce_all(tf.round(floats / unit) * unit == floats)):
-        unit /= 2
-    return floats / unit, unit
+    """(integers, unit 2^-k) of floats that are codes of an activation; (None, 1) of NaN."""
+    for unit in (2.0**-k for k in range(24)):
+        if bool(tf.reduce_all(tf.round(floats / unit) * unit == floats)):
+            return floats / unit, unit
+    return None, 1.0
 
 
 def _window(layer, shape) -> int:

@@ -1,5 +1,6 @@
 """A Keras model as a list of layer calls in the order data flows, or a clear word why it is none."""
 
+import collections
 import dataclasses
 
 import keras
@@ -86,12 +87,23 @@ def _fixed(model, tensor) -> tuple[int, ...]:
 
 def _functional_config(model) -> dict:
     config = model.get_config()
-    if not isinstance(config, dict) or "input_layers" not in config or "layers" not in config:
+    readable = isinstance(config, dict) and "input_layers" in config and "layers" in config
+    if not readable or not _is_keras_own(model):
         raise UnsupportedLayerError(
             f"Model `{model.name}` is subclassed, so its data flow cannot be read. Build it as a "
             "keras.Sequential or Functional model."
         )
+    if any(isinstance(ends, collections.OrderedDict) for ends in (model.input, model.output)):
+        raise UnsupportedLayerError(
+            f"Model `{model.name}` takes or gives an OrderedDict, whose order Keras does not keep. Use a "
+            "list or a plain dict."
+        )
     return config
+
+
+def _is_keras_own(model) -> bool:
+    """Whether a model's `call` is that of Keras: a subclass may compute something else."""
+    return type(model).call.__module__.partition(".")[0] == "keras"
 
 
 def _call(layer, inputs, first, calls) -> list[int]:
@@ -108,6 +120,11 @@ def _unfold(model, inputs, first, calls) -> list[int]:
     first: number of the first tensor that a call makes.
     """
     if isinstance(model, keras.Sequential):
+        if not _is_keras_own(model):
+            raise UnsupportedLayerError(
+                f"Model `{model.name}` overrides `call`, so its data flow cannot be read. Use "
+                "keras.Sequential itself."
+            )
         tensors = list(inputs)
         for layer in model.layers:
             if not isinstance(layer, keras.layers.InputLayer):
@@ -122,6 +139,13 @@ def _unfold(model, inputs, first, calls) -> list[int]:
         for entry in config["layers"]
         for number, node in enumerate(entry["inbound_nodes"])
     ]
+    for entry in config["layers"]:
+        nested = isinstance(layers.get(entry["name"]), keras.Model)
+        if nested and any(_has_dict(node.get("args")) for node in entry["inbound_nodes"]):
+            raise UnsupportedLayerError(
+                f"`{entry['name']}` is called with a dict, whose entries Keras assigns by name. Nearest "
+                "supported form: call it with a list of tensors, in the order of its inputs."
+            )
     while waiting:
         ready = [use for use in waiting if all((n, k) in made for n, k, _ in use[2])]
         for name, number, refs in ready:
@@ -146,6 +170,13 @@ def _histories(value):
     if isinstance(value, (list, tuple)):
         for item in value:
             yield from _histories(item)
+
+
+def _has_dict(value) -> bool:
+    """Whether the arguments of a call hold a dict of tensors."""
+    if isinstance(value, dict):
+        return "keras_history" not in value.get("config", {})
+    return isinstance(value, (list, tuple)) and any(map(_has_dict, value))
 
 
 def _plain_refs(value) -> list[tuple]:

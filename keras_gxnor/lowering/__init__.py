@@ -77,7 +77,10 @@ def input_specs(input_spec, found: topology.Topology) -> tuple[g.InputSpec, ...]
     given = g.InputSpec() if input_spec is None else input_spec
     specs = (given,) * count if isinstance(given, g.InputSpec) else given
     if not isinstance(specs, (tuple, list)) or not all(isinstance(s, g.InputSpec) for s in specs):
-        raise InvalidArgumentError(f"`input_spec` must be an InputSpec. Received: {input_spec!r}")
+        raise InvalidArgumentError(
+            "`input_spec` must be an InputSpec, or a tuple of them in the order of model.inputs. "
+            f"Received: {input_spec!r}"
+        )
     if len(specs) != count:
         raise InvalidArgumentError(
             f"The model has {count} inputs, and `input_spec` must be one InputSpec for all or one for "

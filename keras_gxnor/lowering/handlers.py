@@ -28,10 +28,8 @@ def lower(low: Lowering, layer, flows: list[Flow]) -> Flow:
         UnsupportedLayerError: naming the layer, why, and the nearest supported form.
     """
     kind = type(layer)
-    if kind in NOTHING:
-        return flows[0]
     handler = _HANDLERS.get(kind) or _MERGES.get(kind)
-    if handler is None:
+    if handler is None and kind not in NOTHING:
         unsupported(layer, "it has no exact integer form", nearest(layer))
     if layer.compute_dtype != "float32":
         unsupported(
@@ -39,6 +37,8 @@ def lower(low: Lowering, layer, flows: list[Flow]) -> Flow:
             f"it computes in {layer.compute_dtype}, whose sums are not exact",
             "the same model built in float32, with set_weights(model.get_weights())",
         )
+    if kind in NOTHING:
+        return flows[0]
     if kind in _MERGES:
         return handler(low, layer, flows)
     return handler(low, layer, *flows)
@@ -228,6 +228,8 @@ def _merged(low, layer, flows, op):
             f"its inputs have different units {sorted(units)}",
             "the same activation space in all branches, and the raw input in none",
         )
+    if isinstance(op, g.Add) and len({flow.type.shape for flow in flows}) > 1:
+        unsupported(layer, "its inputs have different shapes", "inputs of one shape")
     return low.emit(layer.name, op, *flows)
 
 

@@ -208,7 +208,6 @@ def test_writer_imports_neither_tensorflow_nor_keras_nor_litert():
             "`dense_1`.*2\\^24",
         ),
         (lambda: Chain("w", (9,)).add(g.Dense(np.full((9, 2), 32, np.int8))).step(), "`dense_1`.*up to 32"),
-        (lambda: Chain("s", (3,), U0).add(g.Sign(np.int8([1, -1, 1]))), "`sign_1`.*-255..255"),
     ],
 )
 def test_refusals_name_the_node(chain, words):
