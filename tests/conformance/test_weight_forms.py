@@ -24,6 +24,7 @@ def test_tflite(name, weights):
         assert artifact.runs_on == (("tflite_micro",) if weights == "decode" else None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SAMPLES)
 @pytest.mark.parametrize("weights, split", [("int4", 100), ("int4", 1000), ("decode", 100), ("decode", 1000)])
 def test_every_kernel_in_parts(name, weights, split, monkeypatch):

@@ -73,6 +73,7 @@ def assert_trains_alike(make, mode="graph", epochs=2, steps_per_execution=1, **k
         assert kernel.value.shape == (packing.field_bytes(old.size),)
 
 
+pytestmark = pytest.mark.slow
 RULES = ["momentum", "none", "fire", "adam", keras_gxnor.MomentumIncrement(dtype="bfloat16")]
 RULES.append(keras.optimizers.Lion())
 

@@ -4,6 +4,7 @@ import collections
 
 import keras
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -124,6 +125,7 @@ def build(program):
     return model, SPECS[spec]
 
 
+@pytest.mark.slow
 def test_random_models_are_lowered_exactly(networks):
     count, seen = max(1, networks // 10), collections.Counter()
 

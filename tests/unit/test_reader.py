@@ -339,7 +339,7 @@ SENSE = {
     "endless shape": (_set([*FED, "shape"], [1 << 30] * 9), "2\\^31 - 1 elements"),
     "code of an operator": (_set([*FIRST, "opcodeIndex"], 99), "code of subgraph 0, operator 0"),
     "input of an operator": (_set([*FIRST, "inputs"], [99]), "an input of subgraph 0, operator 0"),
-    "input below -1": (_set([*FIRST, "inputs"], [-2]), "must be -1 to 19. Received: -2"),
+    "input below -1": (_set([*FIRST, "inputs"], [-2]), r"must be -1 to \d+\. Received: -2"),
     "output of an operator": (_set([*FIRST, "outputs"], [-1]), "an output of subgraph 0"),
     "input of the model": (_set(["subgraphs", 0, "inputs"], [99]), "subgraph 0, an input"),
     "output of the model": (_set(["subgraphs", 0, "outputs"], [-1]), "subgraph 0, an output"),

@@ -28,6 +28,7 @@ def act(x):
     return DiscreteActivation()(L.BatchNormalization()(x))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*MODELS, *INEXACT])
 def test_every_model_verifies_whatever_the_input_scale(name):
     """With 1/255 Keras rounds its sums; all that differs must be that rounding."""
