@@ -23,17 +23,13 @@ def _input(net, index):
     spec = net.graph.nodes[index].op.spec
     scale = float(np.float32(spec.scale))
     if net.inputs == "float32":
-        low = np.iinfo(spec.dtype).min
-        zero_point = spec.zero_point - 128 - low
-        fed, codes = net.tensor(index, "float32"), ((scale,), (zero_point,), 0)
-        rounded = net.tensor(index, "int8", codes, "/int8")
-        net.file.operator("QUANTIZE", 1, [fed], rounded, net.file.schema.QuantizeOptionsT())
-        return Value(rounded, "int8", scale, zero_point, fed)
-    fed = net.tensor(index, spec.dtype, ((scale,), (spec.zero_point,), 0))
-    if spec.dtype == "int8":
-        return Value(fed, "int8", scale, spec.zero_point, fed)
-    # Kernels of today read int8: the same scale and a zero point 128 less only flip a bit.
-    zero_point = spec.zero_point - 128
+        fed = net.tensor(index, "float32")
+    else:
+        fed = net.tensor(index, spec.dtype, ((scale,), (spec.zero_point,), 0))
+        if spec.dtype == "int8":
+            return Value(fed, "int8", scale, spec.zero_point, fed)
+    # Kernels of today read int8: of uint8, the same scale and a zero point 128 less only flip a bit.
+    zero_point = spec.zero_point - (128 if spec.dtype == "uint8" else 0)
     signed = net.tensor(index, "int8", ((scale,), (zero_point,), 0), "/int8")
     net.file.operator("QUANTIZE", 1, [fed], signed, net.file.schema.QuantizeOptionsT())
     return Value(signed, "int8", scale, zero_point, fed)
@@ -45,8 +41,7 @@ def _kernel(net, index):
     if readers and isinstance(net.graph.nodes[readers[0]].op, g.Threshold):
         return None
     source, bounds = net.source(index), net.types[index]
-    peak = max(-int(bounds.low.min()), int(bounds.high.max()))
-    if source.dtype == "float32" or source.zero_point or peak > _INT16_LIMIT:
+    if source.dtype == "float32" or source.zero_point or net.peak(index) > _INT16_LIMIT:
         x = as_floats(net, node.inputs[0], f"{node.name}/input")
         result = net.tensor(index, "float32")
         zeros = np.zeros(bounds.shape[-1], np.float32)
@@ -101,11 +96,10 @@ def _step(net, index, threshold, suffix, uses):
     largest = int(np.abs(kernel.op.kernel.astype(np.int64)).max())
     plan = net.storage.plan(threshold.thresholds, bounds.low, bounds.high, largest)
     if plan is None:
-        peak = max(-int(bounds.low.min()), int(bounds.high.max()))
         raise UnsupportedGraphError(
             f"Node `{kernel.name}`: an exact int8 step needs 4 |acc| + |bias| below 2^24, "
             f"4 |weight| below 128 and thresholds less than 2^21 apart; use fewer inputs or "
-            f"ternary weights. Received: |acc| up to {peak}, |weight| up to {largest}"
+            f"ternary weights. Received: |acc| up to {net.peak(below)}, |weight| up to {largest}"
         )
     rounding.check(node.name, plan, threshold, bounds.low, bounds.high, np.float32(source.scale))
     scales = rounding.filter_scales(plan, np.float32(source.scale))
@@ -165,6 +159,7 @@ def _sumpool(net, index):
     node, source = net.graph.nodes[index], net.source(index)
     shape, op = net.types[node.inputs[0]].shape, node.op
     whole, count = op.pool_size == shape[:2] and op.padding == "valid", math.prod(op.pool_size)
+    ones = g.Node(node.name, _ones(op, shape[2]))
     if source.dtype == "int8" and net.fits_int8(index):
         if whole and not source.zero_point:
             mean = net.tensor(index, "int8", ((source.scale / count,), (0,), 0), "/mean")
@@ -174,7 +169,6 @@ def _sumpool(net, index):
             _reshaped(net, node.name, net.types[index].shape, mean, result)
             return Value(result, scale=source.scale)
         result = net.tensor(index, "int8", ((source.scale,), (0,), 0))
-        ones = g.Node(node.name, _ones(op, shape[2]))
         zeros, scale = np.zeros(shape[2], np.int32), (1.0,) * shape[2]
         linear(net, ones, source.tensor, result, ones.op.kernel, scale, (zeros, (source.scale,) * shape[2]))
         return Value(result, scale=source.scale)
@@ -182,7 +176,6 @@ def _sumpool(net, index):
     if whole:
         _reduce(net, node, "SUM", 1, x, result)
     else:
-        ones = g.Node(node.name, _ones(op, shape[2]))
         bias = np.zeros(shape[2], np.float32), None
         linear(net, ones, x, result, ones.op.kernel.astype(np.float32), None, bias)
     return Value(result, "float32")

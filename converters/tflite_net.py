@@ -54,9 +54,13 @@ class Net:
         """The value that node `index` reads first."""
         return self.values[self.graph.nodes[index].inputs[0]]
 
+    def peak(self, index) -> int:
+        """The largest magnitude of the integers of node `index`."""
+        return max(-int(self.types[index].low.min()), int(self.types[index].high.max()))
+
     def fits_int8(self, index):
         """Whether the integers of node `index` are within -127..127."""
-        return max(-int(self.types[index].low.min()), int(self.types[index].high.max())) <= 127
+        return self.peak(index) <= 127
 
     def tensor(self, index, dtype, quantization=None, suffix=""):
         """A new tensor of the shape of node `index`."""

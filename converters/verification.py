@@ -154,11 +154,10 @@ def verify(model, artifact, x, backends=None, limits=None, progress=None, labels
         cost = found or cost
         expected = _rows(truth, 0, images[name])
         if target == "tflite" and artifacts[target].outputs == "argmax":
-            expected = tuple(part.argmax(-1).astype(np.int32)[..., None] for part in _parts(expected))
-            logits = tuple(part[..., None] for part in _parts(logits))
-        mismatches[name], class_mismatches[name] = count_mismatches(logits, expected)
-        if target == "tflite" and artifacts[target].outputs == "argmax":
-            class_mismatches[name] = mismatches[name]
+            wrong = _wrong_classes(logits, expected)
+            mismatches[name], class_mismatches[name] = wrong, wrong
+        else:
+            mismatches[name], class_mismatches[name] = count_mismatches(logits, expected)
     classes = _parts(truth)[0].argmax(-1)
     accuracy = None if labels is None else float((classes == labels).mean())
     words = "\n".join(dict.fromkeys(map(_words, _specs(artifact))))
@@ -241,6 +240,13 @@ def count_mismatches(logits, truth) -> tuple[int, int]:
     return int(differ.sum()), int(classes.sum())
 
 
+def _wrong_classes(classes, truth) -> int:
+    """Samples whose class, which is all the file gives, differs from that of the logits `truth`."""
+    expected = tflite_ends.made(_parts(truth), "argmax", ())
+    with_axis = (tuple(part[..., None] for part in parts) for parts in (_parts(classes), expected))
+    return count_mismatches(*with_axis)[0]
+
+
 def _differences(logits, truth):
     """(whether each sample has a differing logit, whether its class differs), of one output."""
     logits, truth = np.asarray(logits), np.asarray(truth)
@@ -307,7 +313,7 @@ def _interpreter(kernels):
         fed = tflite_ends.fed(artifact.graph, _parts(x), artifact.inputs)
         made = interpreters.run(artifact.main, fed, kernels)
         if artifact.outputs == "int16":
-            units = _parts(interpreters.output_scales(artifact.main))
+            units = interpreters.output_scales(artifact.main)
             made = tuple(y * np.float32(unit) for y, unit in zip(_parts(made), units))
             made = made[0] if len(made) == 1 else made
         return made, None

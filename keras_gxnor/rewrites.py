@@ -50,7 +50,6 @@ class _Rewriter:
 
     def __init__(self, graph):
         self.graph = graph
-        self.types = list(graph.check())
         self.nodes: list[g.Node] = []
         self.made: list[g.TensorType] = []
         self.place: dict[int, int] = {}

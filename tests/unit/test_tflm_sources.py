@@ -191,4 +191,5 @@ def test_hostile_names_compile(tmp_path, monkeypatch):
     for text in ("tflite", "std", "*/ int x; /*", '"', "a\\", "??/"):
         graph = SAMPLES["dense_only"]()
         artifact = tflm.emit(g.Graph(graph.nodes, graph.outputs, text), text)
-        build(tmp_path / artifact.name, artifact, link=False)
+        assert len({path.lower() for path in artifact.files}) == 7, text
+        build(tmp_path / artifact.name, artifact, link=False)  # fails on any warning
