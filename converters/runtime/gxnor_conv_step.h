@@ -2,32 +2,30 @@
 #ifndef GXNOR_CONV_STEP_H
 #define GXNOR_CONV_STEP_H
 
-#include <stdint.h>
+#include "gxnor_conv_count.h"
+#include "gxnor_list_strip.h"
+#include "gxnor_step_tiles.h"
 
-#include "gxnor_dot.h"
-#include "gxnor_gather.h"
-#include "gxnor_put_trit.h"
-
-/* Convolution of trits, then a ternary step.
-   thresholds: two for each filter. patch: 2 * c->row words.
-   out: ceil(filters / 32) pairs {pos, neg} for each pixel. */
-static void gxnor_conv_step(const gxnor_conv *c, const uint32_t *in, const uint32_t *weights,
-                            const int32_t *thresholds, uint32_t *patch, uint32_t *out)
+/* Convolution of codes, then a ternary step.
+   lists: for each level c->room + 2 * c->columns + 2. Others: gxnor_conv_count, gxnor_step_tiles. */
+static void gxnor_conv_step(const gxnor_conv_tiles *c, const uint32_t *in, const gxnor_lanes *weights,
+                            const gxnor_lanes *thresholds, uint16_t *lists, gxnor_lanes *planes,
+                            uint32_t *out)
 {
-    int32_t y, x, o;
+    const int32_t length = c->room + 2 * c->columns + 2;
+    int32_t y, x, level, left;
 
     for (y = 0; y < c->window.out_height; y++) {
-        for (x = 0; x < c->window.out_width; x++) {
-            const uint32_t *row = weights;
-            int32_t group = 0;
-            for (o = 0; o < c->filters; o++) {
-                if (o == group * c->group_filters) {
-                    gxnor_gather(c, in, y, x, group++, patch);
-                }
-                gxnor_put_trit(out, o, gxnor_dot(patch, row, c->row), thresholds + 2 * o);
-                row += 2 * c->row;
+        for (x = 0; x < c->window.out_width; x += c->strip) {
+            for (level = 0; level < c->levels; level++) {
+                gxnor_list_strip(c, in, y, x, level, lists + level * length);
             }
-            out += 2 * ((c->filters + 31) / 32);
+            left = c->window.out_width - x;
+            for (level = 0; level < c->strip && level < left; level++) {
+                gxnor_conv_count(c, lists, level * c->window.stride_x, weights, planes);
+                gxnor_step_tiles(planes, c->bits, thresholds, c->filters, c->tiles, out);
+                out += 2 * ((c->filters + 31) / 32);
+            }
         }
     }
 }

@@ -2,23 +2,16 @@
 #ifndef GXNOR_DENSE_STEP_H
 #define GXNOR_DENSE_STEP_H
 
-#include <stdint.h>
+#include "gxnor_dense_count.h"
+#include "gxnor_step_tiles.h"
 
-#include "gxnor_dot.h"
-#include "gxnor_put_trit.h"
-
-/* Dense layer on trits, then a ternary step.
-   x: `words` pairs {pos, neg}. weights: a row of `words` pairs for each output.
-   thresholds: two for each output. out: ceil(outputs / 32) pairs. */
-static void gxnor_dense_step(const uint32_t *x, int32_t words, const uint32_t *weights,
-                             const int32_t *thresholds, int32_t outputs, uint32_t *out)
+/* Dense layer on codes, then a ternary step. Arguments: gxnor_dense_count, gxnor_step_tiles. */
+static void gxnor_dense_step(const gxnor_dense *d, const uint32_t *x, const gxnor_lanes *weights,
+                             const gxnor_lanes *thresholds, uint16_t *list, gxnor_lanes *planes,
+                             uint32_t *out)
 {
-    int32_t o;
-
-    for (o = 0; o < outputs; o++) {
-        gxnor_put_trit(out, o, gxnor_dot(x, weights, words), thresholds + 2 * o);
-        weights += 2 * words;
-    }
+    gxnor_dense_count(d, x, weights, list, planes);
+    gxnor_step_tiles(planes, d->bits, thresholds, d->outputs, d->tiles, out);
 }
 
 #endif

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: 0BSD */
+#ifndef GXNOR_LANES_H
+#define GXNOR_LANES_H
+
+#include <stdint.h>
+
+/* Output channels are counted side by side, one in each bit of a gxnor_lanes: all tables of
+   weights and thresholds are made for GXNOR_LANES of them. 8 suits AVR, 32 every 32-bit core,
+   64 and more a PC; from 128 on it is a vector, which compilers of the GNU family turn into
+   MVE, NEON, SSE, AVX2 or AVX-512 instructions if they may use them, and into words if not. */
+#ifndef GXNOR_LANES
+#define GXNOR_LANES 32
+#endif
+#if GXNOR_LANES == 8
+typedef uint8_t gxnor_lanes;
+#elif GXNOR_LANES == 32
+typedef uint32_t gxnor_lanes;
+#elif GXNOR_LANES == 64
+typedef uint64_t gxnor_lanes;
+#elif defined(__GNUC__)
+typedef uint32_t gxnor_lanes __attribute__((vector_size(GXNOR_LANES / 8), aligned(4), may_alias));
+#else
+#error "More than 64 lanes need a compiler of the GNU family: convert the network with lanes=32."
+#endif
+
+/* A row of weights is a pair of gxnor_lanes. Lists of rows count in bytes (so that an address is
+   one addition) where that leaves room in 16 bits, else in rows. */
+#if GXNOR_LANES <= 32
+#define GXNOR_LIST_UNIT 1
+#else
+#define GXNOR_LIST_UNIT (GXNOR_LANES / 4)
+#endif
+#define GXNOR_LIST_STEP (GXNOR_LANES / 4 / GXNOR_LIST_UNIT)
+
+/* GCC schedules the adders before it allocates registers, and then spills. */
+#if defined(__GNUC__) && !defined(__clang__)
+#define GXNOR_HOT __attribute__((optimize("no-schedule-insns")))
+#else
+#define GXNOR_HOT
+#endif
+/* GXNOR_INLINE: must be inlined, or its arguments would go through memory.
+   GXNOR_PLACE: keeps an address in a register, so that both loads of a row use it. */
+#if defined(__GNUC__)
+#define GXNOR_INLINE static inline __attribute__((always_inline))
+#define GXNOR_PLACE(pointer) __asm__("" : "+r"(pointer))
+#else
+#define GXNOR_INLINE static inline
+#define GXNOR_PLACE(pointer) (void)(pointer)
+#endif
+/* GXNOR_NOW: Clang would put off a sum to where it must spill its terms. */
+#if defined(__thumb2__) && GXNOR_LANES == 32
+#define GXNOR_NOW(value) __asm__("" : "+r"(value))
+#else
+#define GXNOR_NOW(value) (void)(value)
+#endif
+
+#endif

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: 0BSD */
+#ifndef GXNOR_LIST_CODES_H
+#define GXNOR_LIST_CODES_H
+
+#include "gxnor_list_word.h"
+
+/* Lists the codes of 32 channels whose magnitude has bit `level`. x: their `planes` planes.
+   Trits are the short case: level 0, {nonzero, negative}. */
+static void gxnor_list_codes(gxnor_list *list, const uint32_t *x, int32_t planes, int32_t level,
+                             uint32_t place)
+{
+    const uint32_t sign = x[planes - 1];
+    uint32_t bit = x[0], carry = sign;
+    int32_t k;
+
+    /* Magnitude = (code ^ sign) + [sign]; its bit 0 is that of the code. */
+    for (k = 1; k <= level; k++) {
+        carry &= x[k - 1] ^ sign;
+        bit = x[k] ^ sign ^ carry;
+    }
+    gxnor_list_word(list, bit & ~sign, bit & sign, place);
+}
+
+#endif
