@@ -4,7 +4,7 @@
 
 #include "gxnor_add_carries.h"
 #include "gxnor_add_four.h"
-#include "gxnor_slice.h"
+#include "gxnor_entries.h"
 
 /* Adds w + 1 of the rows of a slice to the counters, or with `flip` all ones subtracts it: the
    heart of all hidden layers. rows: the address that entries count from.
@@ -13,11 +13,11 @@
    4 and 8. To subtract M of the number L in these four planes, M is added to the complement:
    15 - L + M = 16 carry + (15 - L'), so L - M = L' - 16 carry = L' + 16 (complement of carry) - 16.
    That last 16, a batch, is the same in all lanes, and the caller's to take off. */
-GXNOR_HOT static void gxnor_add_rows(gxnor_counters *c, const gxnor_slice *slice, uintptr_t rows,
+GXNOR_HOT static void gxnor_add_rows(gxnor_counters *c, const gxnor_entries *entries, uintptr_t rows,
                                      gxnor_lanes flip)
 {
-    const uint16_t *list = slice->list, *last = slice->last;
-    int32_t batches = slice->batches;
+    const uint16_t *list = entries->list, *last = entries->last;
+    int32_t batches = entries->batches;
     gxnor_lanes ones = c->plane[0] ^ flip, twos = c->plane[1] ^ flip;
     gxnor_lanes fours = c->plane[2] ^ flip, eights = c->plane[3] ^ flip;
 

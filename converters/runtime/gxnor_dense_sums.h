@@ -7,7 +7,7 @@
 #include "gxnor_dot.h"
 
 /* Dense layer on trits that keeps its sums.
-   x: `words` pairs {pos, neg}. weights: a row of `words` pairs for each output. */
+   x: `words` pairs {nonzero, negative}. weights: a row of `words` such pairs for each output. */
 static void gxnor_dense_sums(const uint32_t *x, int32_t words, const uint32_t *weights,
                              int32_t outputs, int32_t *sums)
 {

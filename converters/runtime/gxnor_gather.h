@@ -6,14 +6,15 @@
 
 #include "gxnor_conv.h"
 
-/* Copies the packed pixels under the window of output pixel (y, x) to `patch`, side by
-   side; padding is 0. A group reads the words its channels lie in; the weights of other
-   channels in them are 0. The mask instead of a branch keeps compilers from turning the
-   copy into calls of memcpy and memset, which a bare-metal program may not have. */
-static void gxnor_gather(const gxnor_conv *c, const uint32_t *in, int32_t y, int32_t x,
-                         int32_t group, uint32_t *patch)
+/* Copies the pixels of codes under the window of output pixel (y, x) to `patch`, side by
+   side; padding is 0. A group reads the words its channels lie in, from the first such word, or
+   from an earlier one if c->take words would not fit; the weights of other channels in them are 0.
+   The mask instead of a branch keeps compilers from turning the copy into calls of memcpy and
+   memset, which a bare-metal program may not have. */
+static void gxnor_gather(const gxnor_conv *c, const uint32_t *in, int32_t planes, int32_t y,
+                         int32_t x, int32_t group, uint32_t *patch)
 {
-    const int32_t word = 2 * ((group * c->group_inputs) / 32);
+    const int32_t word = planes * ((group * c->group_inputs) / 32);
     const int32_t last = c->in_step - c->take;
     const int32_t first = word < last ? word : last;
     int32_t i, j, k;

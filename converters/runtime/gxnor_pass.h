@@ -2,14 +2,14 @@
 #ifndef GXNOR_PASS_H
 #define GXNOR_PASS_H
 
-#include "gxnor_slice.h"
+#include "gxnor_entries.h"
 
 /* The rows of one window to add and to subtract, for all tiles.
    offset: what must be added to the counters beforehand. A row adds w + 1 instead of w, which is
    the number of rows too much, and a batch that is subtracted adds 16 too much (gxnor_add_rows).
    spare: the ends of the slices, filled up to eight entries. */
 typedef struct {
-    gxnor_slice plus, minus;
+    gxnor_entries plus, minus;
     uint32_t offset;
     uint16_t spare[16];
 } gxnor_pass;

@@ -4,18 +4,24 @@
 
 #include <stdint.h>
 
-/* Negates, in place, the channels whose bit is set in `mask`: swaps pos and neg there.
-   x: `pixels` times `words` pairs {pos, neg}. mask: `words` words. */
-static void gxnor_sign(uint32_t *x, const uint32_t *mask, int32_t words, int32_t pixels)
+/* Negates the channels whose bit is set in `mask`, as ~x + 1. mask: `words` words.
+   in_planes <= planes, which must be enough for every result: -(-2) needs 3. No overlap. */
+static void gxnor_sign(const uint32_t *in, int32_t in_planes, const uint32_t *mask, uint32_t *out,
+                       int32_t planes, int32_t words, int32_t pixels)
 {
-    int32_t p, k;
+    int32_t p, k, b;
 
     for (p = 0; p < pixels; p++) {
         for (k = 0; k < words; k++) {
-            const uint32_t swap = (x[0] ^ x[1]) & mask[k];
-            x[0] ^= swap;
-            x[1] ^= swap;
-            x += 2;
+            const uint32_t flip = mask[k];
+            uint32_t carry = flip, term = 0;
+            for (b = 0; b < planes; b++) {
+                if (b < in_planes) {
+                    term = *in++ ^ flip;
+                }
+                *out++ = term ^ carry;
+                carry &= term;
+            }
         }
     }
 }

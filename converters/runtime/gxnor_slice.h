@@ -4,11 +4,30 @@
 
 #include <stdint.h>
 
-/* Entries of a list of rows: `batches` times eight from `list` on, and eight more at `last`, if
-   that is not 0. */
-typedef struct {
-    const uint16_t *list, *last;
-    int32_t batches;
-} gxnor_slice;
+/* Input bytes to codes: value = (byte ^ flip) - zero. flip: 0, or 0x80 for int8 codes, which are
+   then read as q + 128. zero: the byte (flipped) that means 0. `planes` must be enough for all values. */
+static void gxnor_slice(const uint8_t *in, uint32_t flip, uint32_t zero, int32_t channels,
+                        int32_t pixels, uint32_t *out, int32_t planes)
+{
+    int32_t p, c, b;
+
+    for (p = 0; p < pixels; p++) {
+        for (c = 0; c < channels; c++) {
+            uint32_t value = (*in++ ^ flip) - zero;
+            if ((c & 31) == 0) {
+                for (b = 0; b < planes; b++) {
+                    *out++ = value & 1u;
+                    value >>= 1;
+                }
+            } else {
+                uint32_t *group = out - planes;
+                for (b = 0; b < planes; b++) {
+                    group[b] |= (value & 1u) << (c & 31);
+                    value >>= 1;
+                }
+            }
+        }
+    }
+}
 
 #endif

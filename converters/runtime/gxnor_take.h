@@ -2,19 +2,19 @@
 #ifndef GXNOR_TAKE_H
 #define GXNOR_TAKE_H
 
-#include "gxnor_slice.h"
+#include "gxnor_entries.h"
 
 /* The slice of `count` entries from `list` on; what is left of eight goes to `spare`, filled up
    with entries `none`, the row that adds nothing. */
-static void gxnor_take(gxnor_slice *slice, const uint16_t *list, int32_t count, uint32_t none,
+static void gxnor_take(gxnor_entries *entries, const uint16_t *list, int32_t count, uint32_t none,
                        uint16_t *spare)
 {
     const int32_t left = count & 7;
     int32_t k;
 
-    slice->list = list;
-    slice->batches = count >> 3;
-    slice->last = left ? spare : 0;
+    entries->list = list;
+    entries->batches = count >> 3;
+    entries->last = left ? spare : 0;
     list += count - left;
     for (k = 0; k < 8 && left; k++) {
         spare[k] = (uint16_t)(k < left ? *list++ : none);

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: 0BSD */
+#ifndef GXNOR_DOT_CODES_H
+#define GXNOR_DOT_CODES_H
+
+#include <stdint.h>
+
+#include "gxnor_popcount_difference.h"
+
+/* The sum of 32 * words products of codes of any planes and weights of any digits.
+   x: `words` groups of `planes` words. w: for each of them `digits` pairs {pos, neg} from the least:
+   a weight is the sum of 2^j * trit j. Doubles from the highest plane and digit down.
+   |result| <= 32 * words * 2^(planes-1) * (2^digits - 1), which must be below 2^31. */
+static int32_t gxnor_dot_codes(const uint32_t *x, int32_t planes, const uint32_t *w,
+                               int32_t digits, int32_t words)
+{
+    int32_t sum = 0;
+    int32_t k, b, j;
+
+    for (k = 0; k < words; k++) {
+        int32_t value = 0;
+        for (b = planes - 1; b >= 0; b--) {
+            int32_t part = 0;
+            for (j = 2 * digits - 2; j >= 0; j -= 2) {
+                part = 2 * part + gxnor_popcount_difference(x[b] & w[j], x[b] & w[j + 1]);
+            }
+            value = 2 * value + (b == planes - 1 ? -part : part);
+        }
+        sum += value;
+        x += planes;
+        w += 2 * digits;
+    }
+    return sum;
+}
+
+#endif
