@@ -51,7 +51,7 @@ class Cost:
 
     @property
     def table_bytes(self) -> int:
-        """Constants that are no weights: thresholds, scales, shapes."""
+        """Constants that are no weights: thresholds, scales, shapes, and those of software floats."""
         return max(self.data_bytes - self.weight_bytes, 0)
 
     def __str__(self):
