@@ -24,6 +24,7 @@ class Artifact:
             from a Keras model (the graph's own spec has them folded in).
         runs_on: The only back ends of `verify` that can run the files; None: all of the target.
         inputs, outputs: What a .tflite takes and gives: see `tflite.emit`.
+        notes: Of a C header, what its list of layers says of each, in order.
     """
 
     target: str
@@ -35,6 +36,7 @@ class Artifact:
     runs_on: tuple[str, ...] | None = None
     inputs: str = "codes"
     outputs: str = "float32"
+    notes: tuple[str, ...] = ()
 
     def __repr__(self):
         sizes = ", ".join(f"{what} {size:,}" for what, size in self.summary().items())

@@ -81,7 +81,8 @@ def emit(graph: g.Graph, name: str) -> Artifact:
         selftest=_selftest(canonical, prefix, calls, plan),
         sizes=sizes,
     )
-    return Artifact("c", prefix, graph, {f"{prefix}.h": text.encode("ascii")}, sizes)
+    notes = tuple(call.note for call in calls)
+    return Artifact("c", prefix, graph, {f"{prefix}.h": text.encode("ascii")}, sizes, notes=notes)
 
 
 def _fingerprint(graph, layers) -> str:
@@ -106,6 +107,7 @@ def _layers(prefix, calls, plan) -> list[dict]:
             {
                 "name": name,
                 "note": call.note,
+                "out": out,  # for GXNOR_TRACE
                 "tables": tables,
                 "code": _wrapped(f"{call.kernel}({arguments});"),
                 "parameters": ", ".join(_TYPES[n] + n for n in _names(call, index == 0)),

@@ -1,6 +1,7 @@
 """Runs exported C on this computer: compiled into a shared library, called with ctypes."""
 
 import ctypes
+import math
 import pathlib
 import shutil
 import subprocess
@@ -22,15 +23,14 @@ _DRIVER = """
 #define {macro}_IMPLEMENTATION
 #include "{name}.h"
 
-GXNOR_EXPORT void {name}_batch(const {dtype}_t *input, float *logits, uint32_t *scratch, int count);
-GXNOR_EXPORT void {name}_batch(const {dtype}_t *input, float *logits, uint32_t *scratch, int count)
+GXNOR_EXPORT void {name}_batch({parameters}, uint32_t *scratch, int count);
+GXNOR_EXPORT void {name}_batch({parameters}, uint32_t *scratch, int count)
 {{
     int i;
 
     for (i = 0; i < count; i++) {{
-        {name}_run(input, logits, scratch);
-        input += {macro}_INPUT_SIZE;
-        logits += {macro}_OUTPUT_SIZE;
+        {name}_run({passes}, scratch);
+        {steps}
     }}
 }}
 
@@ -49,18 +49,20 @@ _EXPORT = """
 """
 
 
-def run(artifact: Artifact, x, compiler=None, progress=None) -> np.ndarray:
+def run(artifact: Artifact, x, compiler=None, progress=None):
     """Compiles an exported network for this computer and runs it on a batch.
 
     Args:
         artifact: What `c_source.emit` returned.
-        x: Integer input codes of shape (batch, *input shape).
+        x: Integer input codes of shape (batch, *input shape); of a graph with several inputs
+            a tuple of them.
         compiler: None for `find_compiler()`, a command such as `"gcc"`, or a list of
             command and arguments.
         progress: None, or a function (images done, images) called now and then.
 
     Returns:
-        float32 logits of shape (batch, *output shape).
+        float32 logits of shape (batch, *output shape), or a tuple of them if the graph has
+        several outputs.
 
     Raises:
         InvalidArgumentError: if `x` does not fit the graph's input.
@@ -79,6 +81,23 @@ def selftest(artifact: Artifact, compiler=None) -> int:
         MissingExtraError, ToolError, VerificationError: as `run`.
     """
     return Library([artifact], compiler).selftest(artifact)
+
+
+def parts(x) -> tuple:
+    """The arrays of several inputs or outputs, or the one.
+
+    Example:
+
+    >>> parts(3), parts((1, 2))
+    ((3,), (1, 2))
+    """
+    return tuple(x) if isinstance(x, (tuple, list)) else (x,)
+
+
+def output_shapes(graph) -> list[tuple[int, ...]]:
+    """Shapes of the outputs, without the batch axis, in order."""
+    types = graph.check()
+    return [types[i].shape for i in graph.outputs]
 
 
 def find_compiler() -> list[str]:
@@ -138,9 +157,7 @@ class Library:
             drivers = [_EXPORT]
             for artifact in artifacts:
                 (root / f"{artifact.name}.h").write_bytes(artifact.main)
-                dtype = artifact.graph.input.spec.dtype
-                fields = {"name": artifact.name, "macro": artifact.name.upper(), "dtype": dtype}
-                drivers.append(_DRIVER.format(**fields))
+                drivers.append(_driver(artifact))
             (root / "driver.c").write_text("".join(drivers), encoding="ascii")
             output = "networks.dll" if sys.platform == "win32" else "networks.so"
             shared = [] if sys.platform == "win32" else ["-fPIC"]
@@ -149,22 +166,24 @@ class Library:
             )
             self._library = ctypes.CDLL(str(root / output))
 
-    def run(self, artifact, codes, progress=None) -> np.ndarray:
+    def run(self, artifact, codes, progress=None):
         """As the function `run`, on checked codes, without compiling again."""
         batch = self._library[f"{artifact.name}_batch"]
-        batch.argtypes = [ctypes.c_void_p] * 3 + [ctypes.c_int]
-        batch.restype = None
-        codes = np.ascontiguousarray(codes)
-        shape = artifact.graph.check()[artifact.graph.outputs[0]].shape
-        logits = np.full((len(codes), *shape), np.nan, np.float32)
+        inputs = [np.ascontiguousarray(part) for part in parts(codes)]
+        count = len(inputs[0])
+        shapes = output_shapes(artifact.graph)
+        logits = [np.full((count, *shape), np.nan, np.float32) for shape in shapes]
         scratch = self._scratch(artifact)
-        for start in range(0, len(codes), _CHUNK):
-            part, result = codes[start : start + _CHUNK], logits[start : start + _CHUNK]
-            batch(part.ctypes.data, result.ctypes.data, scratch.ctypes.data, len(part))
+        batch.argtypes = [ctypes.c_void_p] * (len(inputs) + len(logits) + 1) + [ctypes.c_int]
+        batch.restype = None
+        for start in range(0, count, _CHUNK):
+            chunk = [array[start : start + _CHUNK] for array in (*inputs, *logits)]
+            done = len(chunk[0])
+            batch(*(array.ctypes.data for array in (*chunk, scratch)), done)
             _check_guard(artifact, scratch)
             if progress:
-                progress(start + len(part), len(codes))
-        return logits
+                progress(start + done, count)
+        return logits[0] if len(logits) == 1 else tuple(logits)
 
     def selftest(self, artifact) -> int:
         """As the function `selftest`, without compiling again."""
@@ -179,6 +198,24 @@ class Library:
     def _scratch(artifact):
         """The scratch, full of canaries so that nothing may rely on zeros, and a guard behind."""
         return np.full(artifact.sizes["scratch"] // 4 + _GUARD_WORDS, _CANARY)
+
+
+def _driver(artifact) -> str:
+    """C that runs a network on a batch: inputs, then outputs, then the scratch, as `{name}_run`."""
+    graph = artifact.graph
+    pointers = [
+        (f"const {op.spec.dtype}_t *", f"input{i}", math.prod(op.shape))
+        for i, op in enumerate(graph.inputs)
+    ]
+    for i, shape in enumerate(output_shapes(graph)):
+        pointers.append(("float *", f"logits{i}", math.prod(shape)))
+    return _DRIVER.format(
+        name=artifact.name,
+        macro=artifact.name.upper(),
+        parameters=", ".join(kind + name for kind, name, _ in pointers),
+        passes=", ".join(name for _, name, _ in pointers),
+        steps="\n        ".join(f"{name} += {size};" for _, name, size in pointers),
+    )
 
 
 def _check_guard(artifact, scratch):
