@@ -1,16 +1,22 @@
-"""The parts of a generated program: a call of the runtime a layer, and its tables.
+"""The parts of a generated program: calls of the runtime, their tables, the values between them.
 
-While a graph is turned into calls, the value on its way is in one of four forms:
-`bytes` (codes of the input), `trits` (packed pairs {pos, neg}), `sums` (int32) or `float`.
+A value is in one of four forms: `bytes` (the input as the device feeds it), `codes` (bit planes, see
+`planes.py`), `sums` (int32) or `float`. A program is a straight line of calls; its buffers get their
+places in the scratch from `memory.plan`.
 """
 
 import dataclasses
+import math
 
 import numpy as np
 
 from keras_gxnor import graph as g
-from keras_gxnor.converters import memory
+from keras_gxnor.converters import memory, planes
 from keras_gxnor.converters.names import comment
+
+# The C type that a form is read and written as; places in the scratch are uint32_t *.
+POINTERS = {"bytes": "const uint8_t *", "codes": "uint32_t *", "sums": "int32_t *", "float": "float *"}
+LISTS, LANES = "gxnor_entry *", "gxnor_lanes *"
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -23,56 +29,193 @@ class Table:
 
     @property
     def nbytes(self) -> int:
-        """Bytes in flash; a struct counts 4 for a member (its two bytes fill up to 4)."""
+        """Bytes in flash; a struct counts 4 for a member."""
         if isinstance(self.values, str):
-            members = self.values.count(",") + 1
-            return 4 * (members - (self.ctype == "gxnor_conv"))
+            return 4 * (self.values.count(",") + 1)
         return self.values.nbytes
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """An argument: a buffer of the program, as a C pointer type."""
+
+    buffer: int
+    pointer: str
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Value:
+    """What a node left: its form and layout, and the buffer it lies in.
+
+    planes: of codes. pixels, channels: how codes are packed (a vector is one pixel); the shape
+    of `type` may differ, as flattening moves nothing. node: whose values they are.
+    """
+
+    form: str
+    buffer: int
+    type: g.TensorType
+    node: str
+    pixels: int
+    channels: int
+    planes: int = 0
+
+    @property
+    def words(self) -> int:
+        """Groups of 32 channels in a pixel."""
+        return planes.words_for(self.channels)
+
+    @property
+    def size(self) -> int:
+        """How many numbers it has."""
+        return math.prod(self.type.shape)
+
+    @property
+    def place(self) -> Place:
+        return Place(self.buffer, POINTERS[self.form])
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Call:
     """One layer of the generated program.
 
-    kernel: The runtime function. arguments: C text in which {source}, {out}, {temp} stand
-    for places in the scratch and {name} for the prefix of the tables.
-    node: The graph node whose values it leaves. size: how many words (or bytes, or floats)
-    that is. channels: of a packed pixel it leaves. reads, writes: forms. stage: what it
-    needs of the scratch.
+    symbol: such as `"conv2"`. note: its line in the header. kernel: the runtime function.
+    arguments: numbers, places, and texts in which {name} stands for the prefix of its tables.
+    made: what it leaves. whole: whether that is all of the node's values, not a part of them.
     """
 
     symbol: str
     note: str
     kernel: str
-    arguments: str
+    arguments: tuple
     tables: tuple[Table, ...]
-    node: str
-    reads: str
-    writes: str
-    size: int
-    channels: int
-    stage: memory.Stage
+    made: Value
+    whole: bool = True
+
+    @property
+    def places(self) -> list[Place]:
+        """The buffers it uses; those of a negative number are the caller's logits."""
+        return [part for part in self.arguments if isinstance(part, Place)]
 
 
-@dataclasses.dataclass
-class Walk:
-    """The value on its way: its form, and how it lies in memory."""
+class Program:
+    """Grows by one call a layer.
 
-    calls: list[Call]
-    form: str
-    channels: int  # of a packed pixel
-    flip: int  # what bytes are XOR-ed with when read: 0x80 makes int8 uint8
-    zero: int  # the byte that means 0, after flipping
+    Args:
+        graph: A canonical `Graph`.
+        lanes: Output channels in a tile.
+    """
+
+    def __init__(self, graph: g.Graph, lanes: int):
+        self.graph, self.types, self.lanes = graph, graph.check(), lanes
+        self.calls: list[Call] = []
+        self.sizes: list[int] = []  # words of each buffer
+        self.shared: list[tuple[int, int]] = []  # (buffer, one that it may overwrite)
+
+    def buffer(self, words: int) -> int:
+        """A new buffer of the scratch."""
+        self.sizes.append(words)
+        return len(self.sizes) - 1
+
+    def temporary(self, pointer: str, words: int) -> Place:
+        """Room for one call."""
+        return Place(self.buffer(words), pointer)
+
+    def codes(self, node, kind: g.TensorType, channels=None) -> Value:
+        """A new value of codes, of as many planes as its bounds need."""
+        channels = channels or kind.shape[-1]
+        pixels = math.prod(kind.shape) // channels
+        count = planes.planes_for(kind.low.min(), kind.high.max())
+        buffer = self.buffer(pixels * planes.words_for(channels) * count)
+        return Value("codes", buffer, kind, node.name, pixels, channels, count)
+
+    def sums(self, node, kind: g.TensorType) -> Value:
+        """A new value of int32 sums."""
+        return Value("sums", self.buffer(math.prod(kind.shape)), kind, node.name, 1, kind.shape[-1])
+
+    def call(self, kind, kernel, arguments, made: Value, source: Value, tables=(), note="", whole=True):
+        """Appends a call; returns what it made. source: what it reads, or the first of it."""
+        symbol = f"{kind}{len(self.calls) + 1}"
+        shapes = f"{shape_text(source.type.shape)} -> {shape_text(made.type.shape)}"
+        note = f'{symbol:<9} {shapes}{note} ("{comment(made.node)}")'
+        self.calls.append(Call(symbol, note, kernel, tuple(arguments), tuple(tables), made, whole))
+        return made
+
+    def plan(self) -> memory.Plan:
+        """Places all buffers; a layer that may overwrite its input does where that saves words."""
+        owners = list(range(len(self.sizes)))
+        best, merged = self._plan(owners), owners
+        for made, source in self.shared:
+            trial = [merged[source] if owner == merged[made] else owner for owner in merged]
+            found = self._plan(trial)
+            if self._last_use(source) == self._first_use(made) and found.words <= best.words:
+                best, merged = found, trial
+        return best
+
+    def _uses(self, buffer):
+        return [i for i, call in enumerate(self.calls) if any(p.buffer == buffer for p in call.places)]
+
+    def _first_use(self, buffer):
+        """Inputs, the first buffers, are there before the first call."""
+        return -1 if buffer < len(self.graph.inputs) else self._uses(buffer)[0]
+
+    def _last_use(self, buffer):
+        return max(self._uses(buffer), default=-1)
+
+    def _plan(self, owners):
+        """The plan if each buffer lies where its owner does."""
+        groups = {owner: [i for i, o in enumerate(owners) if o == owner] for owner in dict.fromkeys(owners)}
+        buffers = [
+            memory.Buffer(
+                max(self.sizes[i] for i in members),
+                min(map(self._first_use, members)),
+                max(map(self._last_use, members)),
+            )
+            for members in groups.values()
+        ]
+        found = memory.plan(buffers)
+        offsets = dict(zip(groups, found.offsets))
+        return memory.Plan(found.words, tuple(offsets[owner] for owner in owners))
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Layer:
-    """A node, the types of what it reads and makes, and the Threshold fused to it, if any."""
+def shape_text(shape) -> str:
+    """A shape as text.
 
-    node: g.Node
-    source: g.TensorType
-    result: g.TensorType
-    step: g.Node | None
+    >>> shape_text((3, 4))
+    '3x4'
+    """
+    return "x".join(map(str, shape))
+
+
+def struct(numbers) -> str:
+    """The initializer of a struct of integers.
+
+    >>> struct([1, 2])
+    '{1, 2}'
+    """
+    return f"{{{', '.join(str(int(n)) for n in numbers)}}}"
+
+
+def window(shape, size, strides, dilation, padding) -> list[int]:
+    """The members of the gxnor_window that slides over an image of `shape`."""
+    spans = [g.window_output(shape[a], size[a], strides[a], dilation[a], padding) for a in (0, 1)]
+    outs, pads = zip(*spans)
+    return [*shape[:2], *outs, *size, *strides, *dilation, *pads]
+
+
+def window_note(op) -> str:
+    """What to say of a window in the header: its size, and whatever is unusual."""
+    if isinstance(op, g.Dense):
+        return ""
+    conv = isinstance(op, g.Conv2D)
+    size = op.kernel.shape[:2] if conv else op.pool_size
+    words = [f"{shape_text(size)} {op.padding}"]
+    if op.strides != ((1, 1) if conv else tuple(size)):
+        words.append(f"strides {shape_text(op.strides)}")
+    if conv and op.dilation != (1, 1):
+        words.append(f"dilation {shape_text(op.dilation)}")
+    if conv and op.groups > 1:
+        words.append(f"{op.groups} groups")
+    return "".join(f", {word}" for word in words)
 
 
 def input_bytes(spec: g.InputSpec) -> tuple[int, int]:
@@ -84,56 +227,3 @@ def input_bytes(spec: g.InputSpec) -> tuple[int, int]:
     (128, 125)
     """
     return (0x80, spec.zero_point + 128) if spec.dtype == "int8" else (0, spec.zero_point)
-
-
-def append(walk, layer, kind, kernel, arguments, tables=(), note="", **fields):
-    """Appends a call and makes its form the form of the value."""
-    node = layer.node
-    symbol = f"{kind}{len(walk.calls) + 1}"
-    shapes = f"{_shape(layer.source.shape)} -> {_shape(layer.result.shape)}"
-    call = Call(
-        symbol=symbol,
-        note=f'{symbol:<9} {shapes}{note} ("{comment(node.name)}")',
-        kernel=kernel,
-        arguments=arguments,
-        tables=tuple(tables),
-        reads=walk.form,
-        **{"node": node.name, "writes": walk.form, "channels": walk.channels, **fields},
-    )
-    walk.calls.append(call)
-    walk.form, walk.channels = call.writes, call.channels
-
-
-def _shape(shape) -> str:
-    return "x".join(map(str, shape))
-
-
-def window_note(op) -> str:
-    """What to say of a window in the header: its size, and whatever is unusual."""
-    if isinstance(op, g.Dense):
-        return ""
-    conv = isinstance(op, g.Conv2D)
-    size = op.kernel.shape[:2] if conv else op.pool_size
-    words = [f"{_shape(size)} {op.padding}"]
-    if op.strides != ((1, 1) if conv else tuple(size)):
-        words.append(f"strides {_shape(op.strides)}")
-    if conv and op.dilation != (1, 1):
-        words.append(f"dilation {_shape(op.dilation)}")
-    if conv and op.groups > 1:
-        words.append(f"{op.groups} groups")
-    return "".join(f", {word}" for word in words)
-
-
-def op_window(layer, size, strides, dilation, padding) -> str:
-    """The initializer of the gxnor_window that slides over a layer's input."""
-    shape = layer.source.shape[:2]
-    spans = [
-        g.window_output(shape[a], size[a], strides[a], dilation[a], padding) for a in (0, 1)
-    ]
-    return window(shape, size, strides, dilation, *zip(*spans))
-
-
-def window(in_shape, size, strides, dilation, out_shape, pads=(0, 0)) -> str:
-    """The initializer of a gxnor_window."""
-    numbers = [*in_shape, *out_shape, *size, *strides, *dilation, *pads]
-    return f"{{{', '.join(map(str, numbers))}}}"

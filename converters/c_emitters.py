@@ -1,296 +1,283 @@
 """Graph -> the straight line of runtime calls that computes it.
 
-The graph is walked from the input to its one output; a dict from op class to emitter
-is the whole registry.
+The canonical graph is walked in order; a dict from op class to emitter is the whole registry. A
+kernel is emitted with the threshold that follows it; the float end of every output comes last.
 """
 
+import dataclasses
 import math
 
-import numpy as np
-
 from keras_gxnor import graph as g
-from keras_gxnor.converters import memory
+from keras_gxnor.converters import c_kernels, planes
 from keras_gxnor.converters.c_calls import (
-    Call,
-    Layer,
+    Place,
+    Program,
     Table,
-    Walk,
-    append,
+    Value,
     input_bytes,
-    op_window,
+    struct,
     window,
     window_note,
 )
-from keras_gxnor.errors import UnsupportedGraphError
-from keras_gxnor.packing import words_for
+
+_KERNELS = {g.Dense: c_kernels.dense, g.Conv2D: c_kernels.conv}
+_FLOATS = (g.Affine, g.Divide)
 
 
-def calls(graph: g.Graph) -> list[Call]:
+def program(graph: g.Graph, lanes: int = 32) -> Program:
     """The calls of a canonical graph, in order.
 
-    Raises:
-        UnsupportedGraphError: naming the node that ternary C cannot express: several
-            outputs, a space of more than three states, kernel codes beyond -1..1, a
-            `Sign` of the raw input, or codes as output.
+    Args:
+        graph: As `rewrites.canonical` makes it.
+        lanes: Output channels that are counted side by side.
     """
-    types, chain = graph.check(), _chain(graph)
-    flip, zero = input_bytes(graph.input.spec)
-    walk = Walk([], "bytes", graph.input.shape[-1], flip, zero)
-    for place, index in enumerate(chain[1:], 1):
-        node = graph.nodes[index]
-        following = graph.nodes[chain[place + 1]] if place + 1 < len(chain) else None
-        step = following if following and isinstance(following.op, g.Threshold) else None
-        if type(node.op) not in _EMITTERS or len(node.inputs) > 1:
-            raise UnsupportedGraphError(
-                f"Node `{node.name}`: the C back end has no kernel for it yet; target=\"tflite\" has. "
-                f"Received: {type(node.op).__name__}"
-            )
-        layer = Layer(node, types[node.inputs[0]], types[index], step)
-        _EMITTERS[type(node.op)](walk, layer)
-    last = graph.nodes[chain[-1]]
-    if walk.form == "sums":
-        _to_float(walk, last, types[chain[-1]].shape)
-    if walk.form != "float":
-        raise UnsupportedGraphError(
-            f"Node `{last.name}`: C writes logits, so the last layer must be a Dense or "
-            "Conv2D without an activation. Received: codes as output"
-        )
-    return walk.calls
+    return _Walk(graph, lanes).run()
 
 
-def _chain(graph):
-    """Indices from the input to the one output; nodes that do not lead there are left out."""
-    if len(graph.outputs) != 1:
-        names = [graph.nodes[i].name for i in graph.outputs]
-        raise UnsupportedGraphError(
-            f"C has one output; export the others as graphs of their own. Received: {names}"
-        )
-    if len(graph.inputs) != 1:
-        raise UnsupportedGraphError(f"C has one input; use target=\"tflite\". Received: {len(graph.inputs)}")
-    chain = [graph.outputs[0]]
-    while graph.nodes[chain[-1]].inputs:
-        chain.append(graph.nodes[chain[-1]].inputs[0])
-    return chain[::-1]
+class _Walk:
+    def __init__(self, graph, lanes):
+        self.graph, self.program = graph, Program(graph, lanes)
+        self.types = self.program.types
+        self.values: dict[int, Value] = {}
+        self.sliced: dict[tuple, Value] = {}  # (input, channels) -> the input as codes
+
+    def run(self):
+        for index, node in enumerate(self.graph.nodes):
+            if self.types[index].kind == "float":
+                continue  # at the end, for each output anew
+            made = _EMITTERS[type(node.op)](self, index, node)
+            if made is not None:
+                self.values[index] = made
+        for number, index in enumerate(self.graph.outputs):
+            self.output(number, index)
+        return self.program
+
+    def source(self, index, place=0) -> Value:
+        """What node `index` reads, as codes or sums."""
+        read = self.graph.nodes[index].inputs[place]
+        value = self.values[read]
+        return self.as_codes(read, value) if value.form == "bytes" else value
+
+    def as_codes(self, read, value) -> Value:
+        """The input as codes, converted once."""
+        key = value.buffer, value.channels
+        if key not in self.sliced:
+            flip, zero = input_bytes(self.graph.nodes[value.buffer].op.spec)
+            made = self.program.codes(self.graph.nodes[read], value.type, value.channels)
+            arguments = [value.place, flip, zero, made.channels, made.pixels, made.place, made.planes]
+            note = ", bytes to codes"
+            self.sliced[key] = self.program.call("slice", "gxnor_slice", arguments, made, value, note=note)
+        return self.sliced[key]
+
+    def image(self, index) -> Value:
+        """What node `index` reads, packed as its shape says."""
+        value = self.source(index)
+        return _packed(self, self.graph.nodes[index], value, self.graph.nodes[index].inputs[0])
+
+    def output(self, number, index):
+        """Floats: the sums or codes before them, then what is left of the way, in place."""
+        chain = []
+        while self.types[index].kind == "float":
+            chain.append(index)
+            index = self.graph.nodes[index].inputs[0]
+        value = self.values[index]
+        if value.form == "bytes":
+            value = self.as_codes(index, value)
+        if value.form == "codes":
+            value = _unsliced(self, self.graph.nodes[index], value)
+        _floats(self, number, chain[::-1], value)
 
 
-def _trits(kernel, node):
-    """The kernel, refused if a code is beyond -1..1."""
-    if np.abs(kernel).max() > 1:
-        raise UnsupportedGraphError(
-            f"Node `{node.name}`: the C kernels take ternary or binary weights (-1, 0, 1). "
-            f"Received: codes {kernel.min()}..{kernel.max()}"
-        )
-    return kernel
-
-
-def _kernel_call(walk, layer, kind, kernel, before, after, weights, temporary=0, extra=()):
-    """A Dense or Conv2D with its sums or, if a Threshold follows, the packed trits.
-
-    kernel: trits of shape (..., outputs). before, after: C arguments around the tables.
-    """
-    raw = walk.form == "bytes"
-    shift = walk.zero * kernel.reshape(-1, kernel.shape[-1]).astype(np.int64).sum(0)
-    tables = [*extra, Table("weights", "uint32_t", weights)]
-    middle = "{name}_weights"
-    if layer.step is not None:
-        limits = _thresholds(layer, shift if raw else 0)
-        tables.append(Table("thresholds", "int32_t", limits))
-        middle += ", {name}_thresholds"
-    elif raw:
-        tables.append(Table("starts", "int32_t", (-shift).astype(np.int32)))
-        middle += ", {name}_starts"
-    shape = layer.result.shape
-    pixels, outputs = math.prod(shape[:-1]), shape[-1]
-    size = 2 * words_for(outputs) * pixels if layer.step is not None else pixels * outputs
-    append(
-        walk,
-        layer,
-        kind,
-        f"gxnor_{kind}{'_u8' if raw else ''}_{'sums' if layer.step is None else 'step'}",
-        f"{before}, {middle}, {after}",
-        tables,
-        f"{window_note(layer.node.op)}, |sum| <= {_bound(walk, layer, kernel)}"
-        + (", ternary step" if layer.step is not None else ""),
-        node=(layer.step or layer.node).name,
-        writes="sums" if layer.step is None else "trits",
-        size=size,
-        channels=outputs,
-        stage=memory.Stage(size, temporary),
-    )
-
-
-def _bound(walk, layer, kernel) -> int:
-    """Largest |sum| on the way: of raw bytes before the zero point is taken off, or final."""
-    most = int(max(layer.result.high.max(), -layer.result.low.min()))
-    if walk.form == "bytes":
-        flat = kernel.reshape(-1, kernel.shape[-1])
-        most = max(most, 255 * int(max((flat > 0).sum(0).max(), (flat < 0).sum(0).max())))
-    return most
-
-
-def _thresholds(layer, shift) -> np.ndarray:
-    """int32 (channels, 2): the sums from which a channel is not -1, and is +1.
-
-    Clipped to the range of the sums, which changes no result; binary is ternary without
-    a gap. `shift` is added: what the kernel's raw sums exceed the true sums by.
-    """
-    op = layer.step.op
-    if op.space.order > 1:
-        raise UnsupportedGraphError(
-            f"Node `{layer.step.name}`: the C kernels make ternary or binary activations. "
-            f"Received: {op.space.num_states} states; train it with DiscreteActivation('ternary')"
-        )
-    low, high = layer.result.low[:, None], layer.result.high[:, None]
-    limits = np.clip(op.thresholds[:, [0, -1]].astype(np.int64), low, high + 1)
-    return (limits + np.reshape(shift, (-1, 1))).astype(np.int32)
-
-
-def _dense(walk, layer):
-    kernel = _trits(layer.node.op.kernel, layer.node)
-    inputs, outputs = kernel.shape
-    if walk.form == "bytes" and walk.flip:
-        # int8 codes must be flipped on the way: a 1x1 convolution of one pixel does that.
-        place = window((1, 1), (1, 1), (1, 1), (1, 1), (1, 1))
-        _byte_conv(walk, layer, kernel[None, None], 1, place)
-        return
-    if walk.form == "bytes":
-        size, rows = inputs, memory.byte_rows(kernel)
+def _floats(walk, number, chain, value):
+    program, logits = walk.program, Place(-1 - number, "float *")
+    nodes = walk.graph.nodes
+    steps = [i for i in chain if isinstance(nodes[i].op, _FLOATS)]
+    kind = g.TensorType(value.type.shape, "float", value.type.low, value.type.high)
+    made = Value("float", logits.buffer, kind, value.node, 1, value.channels)
+    if steps and isinstance(nodes[steps[0]].op, g.Divide):
+        divided = steps.pop(0)
+        made = _made(made, walk, divided)
+        arguments = [value.place, value.size, nodes[divided].op.divisor, logits]
+        program.call("divide", "gxnor_divide", arguments, made, value, note=", average")
     else:
-        rows = memory.dense_rows(kernel, walk.channels)
-        size = rows.shape[1] // 2
-    after = f"{outputs}, {{out}}"
-    _kernel_call(walk, layer, "dense", kernel, f"{{source}}, {size}", after, rows)
+        arguments = [value.place, value.size, logits]
+        program.call("float", "gxnor_to_float", arguments, made, value, note=", integers to float")
+    for index in steps:
+        op, source, made = nodes[index].op, made, _made(made, walk, index)
+        tables = [Table("scale", "float", op.scale), Table("offset", "float", op.offset)]
+        size = op.scale.size
+        arguments = [logits, "{name}_scale", "{name}_offset", size, source.size // size]
+        program.call("affine", "gxnor_affine", arguments, made, source, tables, ", scale and offset")
 
 
-def _conv(walk, layer):
-    op = layer.node.op
-    kernel = _trits(op.kernel, layer.node)
-    place = op_window(layer, kernel.shape[:2], op.strides, op.dilation, op.padding)
-    if walk.form == "bytes":
-        _byte_conv(walk, layer, kernel, op.groups, place)
-        return
-    rows = memory.conv_rows(kernel, op.groups)
-    step = 2 * words_for(walk.channels)
-    take = 2 * memory.group_span(walk.channels, op.groups)
-    _conv_call(walk, layer, kernel, op.groups, place, (step, take, rows.shape[1] // 2), rows)
+def _made(source, walk, index):
+    node = walk.graph.nodes[index]
+    return dataclasses.replace(source, type=walk.types[index], node=node.name)
 
 
-def _byte_conv(walk, layer, kernel, groups, place):
-    height, width, take, _ = kernel.shape
-    lengths = (take * groups, take, height * width * take)
-    _conv_call(walk, layer, kernel, groups, place, lengths, memory.byte_rows(kernel))
+def _input(walk, index, node):
+    shape = node.op.shape
+    buffer = walk.program.buffer(-(-math.prod(shape) // 4))
+    return Value("bytes", buffer, walk.types[index], node.name, math.prod(shape[:-1]), shape[-1])
 
 
-def _conv_call(walk, layer, kernel, groups, place, lengths, rows):
-    """lengths: distance of pixels, what a group takes of one, and a row of weights."""
-    take, filters = kernel.shape[2:]
-    raw = walk.form == "bytes"
-    flip, zero = (walk.flip, walk.zero) if raw else (0, 0)
-    numbers = [*lengths, take, filters // groups, filters, flip, zero]
-    text = f"{{{place}, {', '.join(map(str, numbers))}}}"
-    room = -(-lengths[2] // 4) if raw else 2 * lengths[2]
-    extra = (Table("shape", "gxnor_conv", text),)
-    before, after = "&{name}_shape, {source}", "{temp}, {out}"
-    _kernel_call(walk, layer, "conv", kernel, before, after, rows, room, extra)
+def _kernel(walk, index, node):
+    readers = walk.graph.consumers(index)
+    if len(readers) == 1 and isinstance(walk.graph.nodes[readers[0]].op, g.Threshold):
+        return None  # made with its threshold
+    return _kernel_call(walk, index, None)
 
 
-def _maxpool(walk, layer):
-    op, shape, source = layer.node.op, layer.result.shape, layer.source.shape
-    place = op_window(layer, op.pool_size, op.strides, (1, 1), op.padding)
-    pads = [
-        g.window_output(source[a], op.pool_size[a], op.strides[a], 1, op.padding)[1] for a in (0, 1)
+def _threshold(walk, index, node):
+    return _kernel_call(walk, node.inputs[0], node)
+
+
+def _kernel_call(walk, index, step):
+    node = walk.graph.nodes[index]
+    raw = walk.values[node.inputs[0]]
+    if raw.form == "bytes" and isinstance(node.op, g.Conv2D):
+        made = c_kernels.first_conv(walk.program, c_kernels.Layer(node, raw, walk.types[index], step))
+        if made is not None:
+            return made
+    source = walk.image(index) if isinstance(node.op, g.Conv2D) else walk.source(index)
+    return _KERNELS[type(node.op)](walk.program, c_kernels.Layer(node, source, walk.types[index], step))
+
+
+def _maxpool(walk, index, node):
+    op, value = node.op, walk.source(index)
+    if value.form == "codes":
+        value = walk.image(index)
+    shape = walk.types[node.inputs[0]].shape
+    place = window(shape, op.pool_size, op.strides, (1, 1), op.padding)
+    tables = [Table("window", "gxnor_window", struct(place))]
+    if value.form == "sums":
+        made = walk.program.sums(node, walk.types[index])
+        name, arguments = "gxnor_maxpool_sums", [value.place, value.channels, made.place]
+    else:
+        made = walk.program.codes(node, walk.types[index])
+        if value.planes == 2:
+            name, arguments = "gxnor_maxpool", [value.place, value.words, made.place]
+        else:
+            name, arguments = "gxnor_maxpool_codes", [value.place, value.planes, value.words, made.place]
+    if not any(place[-2:]):
+        walk.program.shared.append((made.buffer, value.buffer))
+    arguments = ["&{name}_window", *arguments]
+    return walk.program.call("pool", name, arguments, made, value, tables, f"{window_note(op)}, largest")
+
+
+def _sumpool(walk, index, node):
+    op, value = node.op, walk.image(index)
+    shape = walk.types[node.inputs[0]].shape
+    place = window(shape, op.pool_size, op.strides, (1, 1), op.padding)
+    tables = [Table("window", "gxnor_window", struct(place))]
+    made = walk.program.codes(node, walk.types[index])
+    arguments = ["&{name}_window", value.place, value.planes, value.words, made.place, made.planes]
+    return walk.program.call(
+        "pool", "gxnor_sumpool", arguments, made, value, tables, f"{window_note(op)}, sum"
+    )
+
+
+def _pad(walk, index, node):
+    value, made = walk.image(index), walk.program.codes(node, walk.types[index])
+    (top, _), (left, _) = node.op.padding
+    height, width, _ = walk.types[node.inputs[0]].shape
+    if made.planes != value.planes:  # zeros widen the bounds
+        value = _widened(walk, value, made.planes)
+    group = value.words * value.planes
+    arguments = [value.place, height, width, top, left, group, made.place, *made.type.shape[:2]]
+    return walk.program.call("pad", "gxnor_pad", arguments, made, value, note=", zeros around")
+
+
+def _widened(walk, value, count):
+    buffer = walk.program.buffer(value.pixels * value.words * count)
+    return _channels(walk, value, dataclasses.replace(value, buffer=buffer, planes=count), 0)
+
+
+def _channels(walk, value, made, start, note=", more planes", whole=True):
+    arguments = [
+        *(value.place, value.planes, value.channels, made.place, made.planes, made.words, start),
+        value.pixels,
     ]
-    channels, size = shape[2], math.prod(shape)
-    kernel, arguments = {
-        "bytes": ("gxnor_maxpool_u8", f"{{source}}, {walk.flip}, {channels}, {{out}}"),
-        "trits": ("gxnor_maxpool", f"{{source}}, {words_for(channels)}, {{out}}"),
-        "sums": ("gxnor_maxpool_sums", f"{{source}}, {channels}, {{out}}"),
-    }[walk.form]
-    words = size
-    if walk.form == "bytes":
-        words, walk.flip = -(-size // 4), 0
-    elif walk.form == "trits":
-        words = size = 2 * words_for(channels) * shape[0] * shape[1]
-    overwrites = "never" if any(pads) or walk.form == "bytes" else "may"
-    append(
-        walk,
-        layer,
-        "pool",
-        kernel,
-        f"&{{name}}_window, {arguments}",
-        [Table("window", "gxnor_window", place)],
-        f"{window_note(op)}, largest",
-        size=size,
-        stage=memory.Stage(words, overwrites=overwrites),
-    )
+    return walk.program.call("copy", "gxnor_channels", arguments, made, value, note=note, whole=whole)
 
 
-def _sign(walk, layer):
-    if walk.form != "trits":
-        raise UnsupportedGraphError(
-            f"Node `{layer.node.name}`: the C kernels change the sign of ternary or binary "
-            "activations only. Received: the input of the network"
-        )
-    signs = layer.node.op.signs.reshape(-1, walk.channels)
-    mask = memory.pairs(np.where(signs < 0, 1, 0))[:, ::2].reshape(-1)
-    pixels = math.prod(layer.source.shape) // signs.size
-    size = 2 * mask.size * pixels
-    append(
-        walk,
-        layer,
-        "sign",
-        "gxnor_sign",
-        f"{{out}}, {{name}}_mask, {mask.size}, {pixels}",
-        [Table("mask", "uint32_t", mask)],
-        ", signs of some channels changed",
-        size=size,
-        stage=memory.Stage(size, overwrites="must"),
-    )
+def _add(walk, index, node):
+    kind = walk.types[index]
+    parts = [_packed(walk, node, walk.source(index, i), read) for i, read in enumerate(node.inputs)]
+    total = parts[0]
+    low, high = total.type.low, total.type.high
+    for count, part in enumerate(parts[1:], 2):
+        low, high = low + part.type.low, high + part.type.high
+        made = walk.program.codes(node, g.TensorType(kind.shape, "code", low, high))
+        groups = made.pixels * made.words
+        arguments = [total.place, total.planes, part.place, part.planes, made.place, made.planes, groups]
+        whole = count == len(parts)
+        total = walk.program.call("add", "gxnor_add", arguments, made, total, note=", sum", whole=whole)
+    return total
 
 
-def _fused(walk, layer):
-    """A Threshold belongs to the kernel before it, a Flatten to the weights after it."""
+def _concat(walk, index, node):
+    made, start = walk.program.codes(node, walk.types[index]), 0
+    for place, read in enumerate(node.inputs):
+        value = _packed(walk, node, walk.source(index, place), read)
+        note = f", channels {start} to {start + value.channels - 1}"
+        start += value.channels
+        whole = start == made.channels
+        _channels(walk, value, made, start - value.channels, note, whole)
+    return made
 
 
-def _to_float(walk, node, shape):
-    size = math.prod(shape)
-    kind = g.TensorType(shape, "float", np.zeros(0), np.zeros(0))
-    append(
-        walk,
-        Layer(node, kind, kind, None),
-        "float",
-        "gxnor_to_float",
-        f"{{source}}, {size}, logits",
-        note=", sums to float",
-        writes="float",
-        size=size,
-        stage=memory.Stage(0),
-    )
+def _sign(walk, index, node):
+    value, made = walk.image(index), walk.program.codes(node, walk.types[index])
+    mask = planes.signs(node.op.signs)[..., 1]
+    arguments = [
+        *(value.place, value.planes, "{name}_mask", made.place, made.planes),
+        *(value.words, value.pixels),
+    ]
+    tables = [Table("mask", "uint32_t", mask)]
+    note = ", signs of some channels changed"
+    return walk.program.call("sign", "gxnor_sign", arguments, made, value, tables, note)
 
 
-def _affine(walk, layer):
-    op, size = layer.node.op, math.prod(layer.source.shape)
-    if walk.form == "sums":
-        _to_float(walk, layer.node, layer.source.shape)
-    append(
-        walk,
-        layer,
-        "affine",
-        "gxnor_affine",
-        f"logits, {{name}}_scale, {{name}}_offset, {op.scale.size}, {size // op.scale.size}",
-        [Table("scale", "float", op.scale), Table("offset", "float", op.offset)],
-        ", scale and offset",
-        size=size,
-        stage=memory.Stage(0),
-    )
+def _shape(walk, index, node):
+    """The same values, which stay where they are."""
+    value, kind = walk.values[node.inputs[0]], walk.types[index]
+    made = dataclasses.replace(value, type=kind, node=node.name)
+    if value.form == "bytes":
+        made = dataclasses.replace(made, pixels=math.prod(kind.shape[:-1]), channels=kind.shape[-1])
+    return made
+
+
+def _packed(walk, node, value, read):
+    """Codes packed by the last axis of the shape of node `read`; moved if they are not."""
+    channels = walk.types[read].shape[-1]
+    if value.channels == channels or value.form != "codes":
+        return value
+    size = math.prod(value.type.shape)
+    words = size // channels * planes.words_for(channels) * value.planes
+    buffer = walk.program.buffer(words)
+    made = dataclasses.replace(value, buffer=buffer, pixels=size // channels, channels=channels)
+    arguments = [value.place, value.channels, made.place, channels, value.planes, size]
+    return walk.program.call("reshape", "gxnor_reshape", arguments, made, value)
+
+
+def _unsliced(walk, node, value):
+    made = walk.program.sums(node, walk.types[walk.graph.nodes.index(node)])
+    arguments = [value.place, value.planes, value.channels, value.pixels, made.place]
+    return walk.program.call("sums", "gxnor_unslice", arguments, made, value, note=", codes to integers")
 
 
 _EMITTERS = {
-    g.Dense: _dense,
-    g.Conv2D: _conv,
+    g.Input: _input,
+    g.Dense: _kernel,
+    g.Conv2D: _kernel,
+    g.Threshold: _threshold,
     g.MaxPool2D: _maxpool,
-    g.Threshold: _fused,
+    g.SumPool2D: _sumpool,
+    g.Pad2D: _pad,
+    g.Add: _add,
+    g.Concat: _concat,
     g.Sign: _sign,
-    g.Flatten: _fused,
-    g.Affine: _affine,
+    g.Flatten: _shape,
+    g.Reshape: _shape,
 }

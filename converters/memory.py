@@ -1,140 +1,119 @@
-"""Where things lie: the plan of the scratch buffer, and rows of weights as words.
-
-Activations are packed channel last, `words_for(channels)` pairs {pos, neg} a pixel.
-A row of weights has the very layout of the activations it meets, so that a sum of
-products is one walk over two arrays, and flattening an image moves nothing.
-"""
+"""Where buffers lie: the plan of the one scratch that all layers of a network share."""
 
 import dataclasses
-import itertools
 
 import numpy as np
 
-from keras_gxnor.packing import bit_planes, words_for
-
-_MAX_TRIED = 8  # overwriting stages tried both ways: 2^8 plans at most
+_ORDERS = 200  # random orders tried, if the simple ones leave gaps
 
 
 @dataclasses.dataclass(frozen=True)
-class Stage:
-    """What one call needs, in 32-bit words: its output, and room it uses meanwhile.
+class Buffer:
+    """Words that are in use from one call to another.
 
-    overwrites: `"never"`, `"may"` or `"must"`: whether the output replaces the input, and
-        then is no larger.
+    Args:
+        size: 32-bit words.
+        first, last: Indices of the calls that write it first and read it last; -1 is before
+            the first call.
     """
 
-    output: int
-    temporary: int = 0
-    overwrites: str = "never"
+    size: int
+    first: int
+    last: int
+
+    def meets(self, other) -> bool:
+        """Whether both are in use at once."""
+        return self.first <= other.last and other.first <= self.last
 
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """Word offsets into one scratch buffer of `words` words.
-
-    input: Where the network's input may lie. outputs, temporaries: one offset a stage.
-    """
+    """Word offsets, one a buffer, into a scratch of `words` words."""
 
     words: int
-    input: int
-    outputs: tuple[int, ...]
-    temporaries: tuple[int, ...]
+    offsets: tuple[int, ...]
 
 
-def plan(input_words: int, stages: list[Stage]) -> Plan:
-    """Places the buffers of a chain of calls in one small scratch.
+def plan(buffers: list[Buffer]) -> Plan:
+    """Places buffers so that those in use at once never overlap, in as few words as it finds.
 
-    Buffers alternate between the two ends of the scratch, so a call's input and output
-    never overlap; its temporary lies between them. Tried are both ends for the input, and
-    overwriting or not wherever a call may; the smallest plan wins. Without overwriting it
-    is the greediest call's input + temporary + output, and no plan can be smaller.
-
-    Args:
-        input_words: Words of the network's input, which may lie in the scratch too.
-        stages: The calls in order, each reading the output of the one before.
+    No plan is smaller than the largest sum of buffers in use at once (`least`); of a chain of layers
+    that is reached, by giving input and output of a layer opposite ends of the scratch. Else
+    buffers are placed one by one at the lowest free place: largest first, in the order of use, and
+    in random orders (always the same ones).
 
     Example:
 
-    >>> plan(10, [Stage(4, 1), Stage(2)])
-    Plan(words=15, input=0, outputs=(11, 0), temporaries=(10, 11))
+    >>> plan([Buffer(10, -1, 0), Buffer(1, 0, 0), Buffer(4, 0, 1), Buffer(2, 1, 1)]).words
+    15
     """
-    free = [i for i, stage in enumerate(stages) if stage.overwrites == "may"][:_MAX_TRIED]
-    must = {i for i, stage in enumerate(stages) if stage.overwrites == "must"}
-    plans = []
-    for choice in itertools.product((False, True), repeat=len(free)):
-        overwriting = must | {i for i, chosen in zip(free, choice) if chosen}
-        plans += [_place(input_words, stages, overwriting, low) for low in (True, False)]
+    bound = least(buffers)
+    found = _two_ends(buffers, bound)
+    if found is not None:
+        return found
+    indices = range(len(buffers))
+    plans = [
+        _first_fit(buffers, sorted(indices, key=lambda i: -buffers[i].size)),
+        _first_fit(buffers, sorted(indices, key=lambda i: buffers[i].first)),
+    ]
+    rng = np.random.default_rng(0)
+    for _ in range(_ORDERS):
+        best = min(plans, key=lambda candidate: candidate.words)
+        if best.words == bound:
+            break
+        plans = [best, _first_fit(buffers, rng.permutation(len(buffers)).tolist())]
     return min(plans, key=lambda candidate: candidate.words)
 
 
-def _place(input_words, stages, overwriting, low) -> Plan:
-    """The plan for one choice of overwriting stages; `low`: the input's end of the scratch."""
-    held, total = input_words, input_words  # words from the end of the scratch in use
-    places = [(low, input_words)]  # end, and distance of the buffer's start or end from it
-    between = []  # (end, distance) of the temporaries
-    for index, stage in enumerate(stages):
-        fresh = 0 if index in overwriting else stage.output
-        total = max(total, held + stage.temporary + fresh)
-        between.append((low, held))
-        if index in overwriting:
-            held = min(held, stage.output) if low else held
+def least(buffers) -> int:
+    """The largest number of words in use at once."""
+    return max(
+        sum(b.size for b in buffers if b.first <= time <= b.last)
+        for time in {buffer.first for buffer in buffers}
+    )
+
+
+def _two_ends(buffers, words) -> Plan | None:
+    """Buffers in order of use, each at the low or the high end or between; None if one has no room."""
+    offsets = {}
+    high = False
+    for index in sorted(range(len(buffers)), key=lambda i: (buffers[i].first, -buffers[i].last)):
+        buffer = buffers[index]
+        taken = [(offsets[i], buffers[i].size) for i in offsets if buffers[i].meets(buffer)]
+        passing = buffer.last == buffer.first  # a temporary: between the others
+        places = _free(taken, buffer.size, words)
+        if not places:
+            return None
+        if passing:
+            offsets[index] = places[0][0]
         else:
-            low, held = not low, stage.output
-        places.append((low, held))
-    starts = [0 if at_low else total - size for at_low, size in places]
-    rooms = [
-        size if at_low else total - size - stage.temporary
-        for (at_low, size), stage in zip(between, stages)
-    ]
-    return Plan(total, starts[0], tuple(starts[1:]), tuple(rooms))
+            offsets[index] = places[-1][1] if high else places[0][0]
+            high = not high
+    return Plan(words, tuple(offsets[i] for i in range(len(buffers))))
 
 
-def pairs(trits: np.ndarray) -> np.ndarray:
-    """Packs trits of shape (..., channels) to words (..., 2 * words), pos and neg in turn.
-
-    Example:
-
-    >>> pairs(np.array([1, -1, 0, 1]))
-    array([9, 2], dtype=uint32)
-    """
-    planes = np.stack(bit_planes(trits), axis=-1)
-    return planes.reshape(*planes.shape[:-2], -1)
-
-
-def dense_rows(kernel: np.ndarray, channels: int) -> np.ndarray:
-    """Rows of a Dense on packed pixels of `channels` channels: uint32 (outputs, words).
-
-    kernel: trits of shape (pixels * channels, outputs).
-    """
-    rows = kernel.T.reshape(kernel.shape[1], -1, channels)
-    return pairs(rows).reshape(len(rows), -1)
+def _free(taken, size, words) -> list[tuple[int, int]]:
+    """(lowest, highest) offsets of the gaps between `taken` that hold `size` words."""
+    gaps, start = [], 0
+    for offset, length in sorted(taken):
+        if offset - start >= size:
+            gaps.append((start, offset - size))
+        start = max(start, offset + length)
+    if words - start >= size:
+        gaps.append((start, words - size))
+    return gaps
 
 
-def group_span(channels: int, groups: int) -> int:
-    """Pairs a grouped convolution reads of a pixel: enough for the channels of any group."""
-    size = channels // groups
-    ends = [words_for((n + 1) * size) - n * size // 32 for n in range(groups)]
-    return max(ends)
-
-
-def conv_rows(kernel: np.ndarray, groups: int) -> np.ndarray:
-    """Rows of a Conv2D on packed pixels: uint32 (filters, height * width * span * 2).
-
-    kernel: trits of shape (height, width, channels / groups, filters). A group reads
-    `group_span` pairs from the word its first channel lies in, or the last ones of the
-    pixel; bits of other groups' channels are 0.
-    """
-    height, width, size, filters = kernel.shape
-    span, total = group_span(size * groups, groups), words_for(size * groups)
-    wide = np.zeros((filters, height, width, span * 32), np.int8)
-    for group in range(groups):
-        first = min(group * size // 32, total - span) * 32
-        members = slice(group * filters // groups, (group + 1) * filters // groups)
-        places = slice(group * size - first, (group + 1) * size - first)
-        wide[members, ..., places] = kernel[..., members].transpose(3, 0, 1, 2)
-    return pairs(wide).reshape(filters, -1)
-
-
-def byte_rows(kernel: np.ndarray) -> np.ndarray:
-    """Rows of a kernel (..., outputs) on bytes side by side: uint32 (outputs, words)."""
-    return pairs(kernel.reshape(-1, kernel.shape[-1]).T)
+def _first_fit(buffers, order) -> Plan:
+    """Places the buffers in an order, each at the lowest place that is free all the time it is used."""
+    offsets = {}
+    for index in order:
+        taken = [(offsets[i], buffers[i].size) for i in offsets if buffers[i].meets(buffers[index])]
+        start = 0
+        for offset, length in sorted(taken):
+            if offset - start >= buffers[index].size:
+                break
+            start = max(start, offset + length)
+        offsets[index] = start
+    words = max(offsets[i] + buffers[i].size for i in offsets)
+    return Plan(words, tuple(offsets[i] for i in range(len(buffers))))

@@ -8,7 +8,7 @@
 /* Adds the rows of four entries of a list to the planes of weight 1, 2 and 4; returns the carry,
    of weight 8. rows: the address that entries count from. */
 GXNOR_INLINE gxnor_lanes gxnor_add_four(gxnor_lanes *ones, gxnor_lanes *twos, gxnor_lanes *fours,
-                                        const uint16_t *list, uintptr_t rows)
+                                        const gxnor_entry *list, uintptr_t rows)
 {
     gxnor_lanes a, b, low;
 

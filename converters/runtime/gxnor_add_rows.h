@@ -16,7 +16,7 @@
 GXNOR_HOT static void gxnor_add_rows(gxnor_counters *c, const gxnor_entries *entries, uintptr_t rows,
                                      gxnor_lanes flip)
 {
-    const uint16_t *list = entries->list, *last = entries->last;
+    const gxnor_entry *list = entries->list, *last = entries->last;
     int32_t batches = entries->batches;
     gxnor_lanes ones = c->plane[0] ^ flip, twos = c->plane[1] ^ flip;
     gxnor_lanes fours = c->plane[2] ^ flip, eights = c->plane[3] ^ flip;

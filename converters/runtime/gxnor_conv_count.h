@@ -7,7 +7,7 @@
 
 /* Counts the sums of all filters under one window, as gxnor_dense_count. first: its first column
    in the strip. lists: of gxnor_list_strip, for each level. planes: c->tiles times c->bits. */
-static void gxnor_conv_count(const gxnor_conv_tiles *c, const uint16_t *lists, int32_t first,
+static void gxnor_conv_count(const gxnor_conv_tiles *c, const gxnor_entry *lists, int32_t first,
                              const gxnor_lanes *weights, gxnor_lanes *planes)
 {
     int32_t stage = c->levels + c->digits - 2;

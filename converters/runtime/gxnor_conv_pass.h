@@ -9,11 +9,11 @@
 /* Adds the input columns first .. first + count - 1 of a strip, which meet the rows of window
    column j and the following ones, to the counters of all tiles. list: of gxnor_list_strip.
    Others: gxnor_run_pass. */
-static void gxnor_conv_pass(const gxnor_conv_tiles *c, const uint16_t *list, int32_t first, int32_t count,
+static void gxnor_conv_pass(const gxnor_conv_tiles *c, const gxnor_entry *list, int32_t first, int32_t count,
                             int32_t j, uint32_t start, const gxnor_lanes *weights, gxnor_lanes *planes)
 {
-    const uint16_t *end = list + c->room;
-    const uint16_t *from = end + 2 * first, *to = from + 2 * count;
+    const gxnor_entry *end = list + c->room;
+    const gxnor_entry *from = end + 2 * first, *to = from + 2 * count;
     const uint32_t none = (uint32_t)((first - j) * c->window.height * c->channels) * GXNOR_LIST_STEP;
     gxnor_pass pass;
 

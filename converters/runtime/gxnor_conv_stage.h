@@ -6,7 +6,7 @@
 
 /* The passes of weight 2^stage, level + digit = stage, of the window whose first column is `first`
    of the strip. With `start` not 0 the counters begin at that. */
-static void gxnor_conv_stage(const gxnor_conv_tiles *c, const uint16_t *lists, int32_t first, int32_t stage,
+static void gxnor_conv_stage(const gxnor_conv_tiles *c, const gxnor_entry *lists, int32_t first, int32_t stage,
                              uint32_t start, const gxnor_lanes *weights, gxnor_lanes *planes)
 {
     const int32_t width = c->window.dilation_x > 1 ? 1 : c->window.width;
@@ -14,7 +14,7 @@ static void gxnor_conv_stage(const gxnor_conv_tiles *c, const uint16_t *lists, i
 
     for (digit = 0; digit < c->digits; digit++) {
         const int32_t level = stage - digit;
-        const uint16_t *list = lists + level * (c->room + 2 * c->columns + 2);
+        const gxnor_entry *list = lists + level * (c->room + 2 * c->columns + 2);
         for (j = 0; j < c->window.width && level >= 0 && level < c->levels; j += width) {
             gxnor_conv_pass(c, list, first + j * c->window.dilation_x, width, j, start, weights, planes);
             start = 0;

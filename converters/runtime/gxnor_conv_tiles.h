@@ -2,7 +2,7 @@
 #ifndef GXNOR_CONV_TILES_H
 #define GXNOR_CONV_TILES_H
 
-#include "gxnor_window_pixel.h"
+#include "gxnor_window.h"
 
 /* The shape of a convolution whose filters are counted in tiles of GXNOR_LANES.
    words, channels: of an input pixel; planes: of the input; levels: bits of the largest magnitude

@@ -11,7 +11,7 @@
    x: d->words times d->planes words. weights: rows {w = 1, w = 0}, for each digit, tile and
    chunk. list: room for d->room entries. planes: d->tiles times d->bits. */
 static void gxnor_dense_count(const gxnor_dense *d, const uint32_t *x, const gxnor_lanes *weights,
-                              uint16_t *list, gxnor_lanes *planes)
+                              gxnor_entry *list, gxnor_lanes *planes)
 {
     int32_t stage = d->levels + d->digits - 2;
     uint32_t start = 1u << (d->bits - 1 - stage); /* doubled `stage` times it is 2^(bits - 1) */

@@ -10,10 +10,10 @@
    the counters of all tiles. weights: the rows of these words in the first tile. list: room for
    d->room entries. Others: gxnor_run_pass. */
 static void gxnor_dense_pass(const gxnor_dense *d, const uint32_t *x, int32_t words, int32_t level,
-                             uint32_t start, const gxnor_lanes *weights, uint16_t *list,
+                             uint32_t start, const gxnor_lanes *weights, gxnor_entry *list,
                              gxnor_lanes *planes)
 {
-    uint16_t *const end = list + d->room;
+    gxnor_entry *const end = list + d->room;
     gxnor_list both;
     gxnor_pass pass;
 

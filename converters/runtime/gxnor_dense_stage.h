@@ -7,7 +7,7 @@
 /* The passes of weight 2^stage: level + digit = stage, for all chunks of the input. With `start`
    not 0 the counters begin at that. */
 static void gxnor_dense_stage(const gxnor_dense *d, const uint32_t *x, int32_t stage, uint32_t start,
-                              const gxnor_lanes *weights, uint16_t *list, gxnor_lanes *planes)
+                              const gxnor_lanes *weights, gxnor_entry *list, gxnor_lanes *planes)
 {
     int32_t digit, first;
 

@@ -7,7 +7,7 @@
 
 /* Dense layer on codes, then a ternary step. Arguments: gxnor_dense_count, gxnor_step_tiles. */
 static void gxnor_dense_step(const gxnor_dense *d, const uint32_t *x, const gxnor_lanes *weights,
-                             const gxnor_lanes *thresholds, uint16_t *list, gxnor_lanes *planes,
+                             const gxnor_lanes *thresholds, gxnor_entry *list, gxnor_lanes *planes,
                              uint32_t *out)
 {
     gxnor_dense_count(d, x, weights, list, planes);

@@ -2,12 +2,12 @@
 #ifndef GXNOR_ENTRIES_H
 #define GXNOR_ENTRIES_H
 
-#include <stdint.h>
+#include "gxnor_entry.h"
 
 /* Entries of a list of rows: `batches` times eight from `list` on, and eight more at `last`, if
    that is not 0. */
 typedef struct {
-    const uint16_t *list, *last;
+    const gxnor_entry *list, *last;
     int32_t batches;
 } gxnor_entries;
 

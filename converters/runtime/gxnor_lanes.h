@@ -5,9 +5,9 @@
 #include <stdint.h>
 
 /* Output channels are counted side by side, one in each bit of a gxnor_lanes: all tables of
-   weights and thresholds are made for GXNOR_LANES of them. 8 suits AVR, 32 every 32-bit core,
-   64 and more a PC; from 128 on it is a vector, which compilers of the GNU family turn into
-   MVE, NEON, SSE, AVX2 or AVX-512 instructions if they may use them, and into words if not. */
+   weights and thresholds are made for GXNOR_LANES of them. 8 suits AVR, 32 every 32-bit core; more
+   is a vector, which compilers of the GNU family turn into MVE, NEON, SSE, AVX2 or AVX-512
+   instructions if they may use them, and into words if not. */
 #ifndef GXNOR_LANES
 #define GXNOR_LANES 32
 #endif
@@ -15,12 +15,10 @@
 typedef uint8_t gxnor_lanes;
 #elif GXNOR_LANES == 32
 typedef uint32_t gxnor_lanes;
-#elif GXNOR_LANES == 64
-typedef uint64_t gxnor_lanes;
 #elif defined(__GNUC__)
 typedef uint32_t gxnor_lanes __attribute__((vector_size(GXNOR_LANES / 8), aligned(4), may_alias));
 #else
-#error "More than 64 lanes need a compiler of the GNU family: convert the network with lanes=32."
+#error "More than 32 lanes need a compiler of the GNU family: convert the network with lanes=32."
 #endif
 
 /* A row of weights is a pair of gxnor_lanes. Lists of rows count in bytes (so that an address is

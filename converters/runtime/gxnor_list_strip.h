@@ -9,10 +9,10 @@
    list: c->room entries, and then for each column and the end the numbers of entries before it to
    add and to subtract. */
 static void gxnor_list_strip(const gxnor_conv_tiles *c, const uint32_t *in, int32_t y, int32_t x, int32_t level,
-                             uint16_t *list)
+                             gxnor_entry *list)
 {
-    uint16_t *const end = list + c->room;
-    uint16_t *starts = end;
+    gxnor_entry *const end = list + c->room;
+    gxnor_entry *starts = end;
     const uint32_t step = (uint32_t)(c->window.height * c->channels) * GXNOR_LIST_STEP;
     uint32_t place = GXNOR_LIST_STEP;
     int32_t column = x * c->window.stride_x - c->window.pad_left;
@@ -22,8 +22,8 @@ static void gxnor_list_strip(const gxnor_conv_tiles *c, const uint32_t *in, int3
     both.plus = list;
     both.minus = end;
     for (k = 0; k <= c->columns; k++) {
-        *starts++ = (uint16_t)(both.plus - list);
-        *starts++ = (uint16_t)(end - both.minus);
+        *starts++ = (gxnor_entry)(both.plus - list);
+        *starts++ = (gxnor_entry)(end - both.minus);
         if (k < c->columns && column >= 0 && column < c->window.in_width) {
             gxnor_list_column(&both, c, in, y, column, level, place);
         }

@@ -9,15 +9,15 @@
 /* Lists the rows of the bits set in `plus` and in `minus`. place: the entry of bit 0. */
 static void gxnor_list_word(gxnor_list *list, uint32_t plus, uint32_t minus, uint32_t place)
 {
-    uint16_t *end = list->plus;
+    gxnor_entry *end = list->plus;
 
     for (; plus; plus &= plus - 1u) {
-        *end++ = (uint16_t)(place + GXNOR_LIST_STEP * gxnor_lowest_bit(plus));
+        *end++ = (gxnor_entry)(place + GXNOR_LIST_STEP * gxnor_lowest_bit(plus));
     }
     list->plus = end;
     end = list->minus;
     for (; minus; minus &= minus - 1u) {
-        *--end = (uint16_t)(place + GXNOR_LIST_STEP * gxnor_lowest_bit(minus));
+        *--end = (gxnor_entry)(place + GXNOR_LIST_STEP * gxnor_lowest_bit(minus));
     }
     list->minus = end;
 }

@@ -11,7 +11,7 @@
 typedef struct {
     gxnor_entries plus, minus;
     uint32_t offset;
-    uint16_t spare[16];
+    gxnor_entry spare[16];
 } gxnor_pass;
 
 #endif

@@ -6,8 +6,8 @@
 
 /* The slice of `count` entries from `list` on; what is left of eight goes to `spare`, filled up
    with entries `none`, the row that adds nothing. */
-static void gxnor_take(gxnor_entries *entries, const uint16_t *list, int32_t count, uint32_t none,
-                       uint16_t *spare)
+static void gxnor_take(gxnor_entries *entries, const gxnor_entry *list, int32_t count, uint32_t none,
+                       gxnor_entry *spare)
 {
     const int32_t left = count & 7;
     int32_t k;
@@ -17,7 +17,7 @@ static void gxnor_take(gxnor_entries *entries, const uint16_t *list, int32_t cou
     entries->last = left ? spare : 0;
     list += count - left;
     for (k = 0; k < 8 && left; k++) {
-        spare[k] = (uint16_t)(k < left ? *list++ : none);
+        spare[k] = (gxnor_entry)(k < left ? *list++ : none);
     }
 }
 

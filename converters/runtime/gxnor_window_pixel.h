@@ -2,17 +2,7 @@
 #ifndef GXNOR_WINDOW_PIXEL_H
 #define GXNOR_WINDOW_PIXEL_H
 
-#include <stdint.h>
-
-/* A window that slides over an image; pad_*: rows and columns missing before the first. */
-typedef struct {
-    int32_t in_height, in_width;
-    int32_t out_height, out_width;
-    int32_t height, width;
-    int32_t stride_y, stride_x;
-    int32_t dilation_y, dilation_x;
-    int32_t pad_top, pad_left;
-} gxnor_window;
+#include "gxnor_window.h"
 
 /* The index of the input pixel under place (i, j) of the window of output pixel (y, x),
    or -1 in the padding. */

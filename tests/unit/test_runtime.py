@@ -525,7 +525,7 @@ def test_conv_of_codes(c, seed):
     sums = sums.reshape(len(sums), outputs)
     weights, take, row = grouped_rows(kernel, groups)
     words = planes.words_for(channels)
-    conv = np.array([*w, words * count, take * count, row, inputs, filters, outputs, 0], np.int32)
+    conv = np.array([*w, words * count, take * count, row, inputs, filters, outputs], np.int32)
     layer = conv, planes.pack(x, count), count, weights, weights.shape[-2]
     patch, out = Out(row * count), Out(sums.shape, np.int32)
     c("conv_codes_sums", *layer, patch.memory, out.memory)

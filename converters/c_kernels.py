@@ -1,0 +1,294 @@
+"""Dense and Conv2D as calls of the runtime: which kernel serves a layer, and its tables.
+
+Hidden layers are counted in tiles. A few outputs that stay sums (logits) take one product a row;
+depthwise convolutions count 32 channels at once; the first layer of an image looks sums up in tables.
+What none of these can do is left to one slow kernel that can do all.
+"""
+
+import dataclasses
+
+import numpy as np
+
+from keras_gxnor import graph as g
+from keras_gxnor.converters import first_layer, planes, tiles
+from keras_gxnor.converters.c_calls import (
+    LANES,
+    LISTS,
+    Program,
+    Table,
+    Value,
+    input_bytes,
+    struct,
+    window,
+    window_note,
+)
+
+_FEW = 16  # outputs below which sums are made row by row
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Layer:
+    """A kernel, what it reads, and the threshold that follows it, if any.
+
+    kernel: integers (height, width, channels / groups, filters), or (inputs, outputs).
+    """
+
+    node: g.Node
+    source: Value
+    result: g.TensorType
+    step: g.Node | None
+
+    @property
+    def kernel(self) -> np.ndarray:
+        return self.node.op.kernel
+
+    @property
+    def digits(self) -> int:
+        return len(planes.digits(self.kernel))
+
+    @property
+    def levels(self) -> int:
+        return tiles.levels(self.source.type.low.min(), self.source.type.high.max())
+
+    @property
+    def steps(self) -> np.ndarray:
+        """int64 (channels, steps): thresholds within the range of the sums; binary has its one twice."""
+        limits = self.step.op.thresholds.astype(np.int64)
+        low, high = self.result.low[:, None], self.result.high[:, None]
+        return np.clip(np.repeat(limits, 1 + self.is_binary, axis=1), low, high + 1)
+
+    @property
+    def is_binary(self) -> bool:
+        return self.step.op.space.num_states == 2
+
+    @property
+    def is_ternary(self) -> bool:
+        return self.step is not None and self.step.op.space.num_states <= 3
+
+    @property
+    def low(self) -> int:
+        """The code of a sum that reaches no threshold."""
+        return -int(self.step.op.space.max_code)
+
+    @property
+    def bits(self) -> int:
+        return tiles.counter_bits(
+            self.result.low.min(), self.result.high.max(), self.levels + self.digits - 1
+        )
+
+    @property
+    def note(self) -> str:
+        most = int(max(self.result.high.max(), -self.result.low.min()))
+        states = "" if self.step is None else f", {_STATES.get(self.step.op.space.num_states, 'many-state')} step"
+        return f"{window_note(self.node.op)}, |sum| <= {most}{states}"
+
+    def made(self, program: Program) -> Value:
+        """The value that the kernel leaves."""
+        if self.step is None:
+            return program.sums(self.node, self.result)
+        kind = next(
+            t for n, t in zip(program.graph.nodes, program.types) if n is self.step
+        )
+        return program.codes(self.step, kind)
+
+
+_STATES = {2: "binary", 3: "ternary"}
+
+
+def dense(program: Program, layer: Layer) -> Value:
+    """Appends a Dense."""
+    outputs, source = layer.kernel.shape[1], layer.source
+    if layer.step is None and outputs < _FEW:
+        return _dense_rows(program, layer)
+    pixel_words, pixel_rows = source.words, source.channels
+    if source.pixels == 1:  # a vector: pixels of 32 channels, so that it can be listed in parts
+        pixel_words, pixel_rows = 1, planes.LANES
+    words = source.pixels * source.words
+    chunk = min(words, tiles.chunk_words(pixel_words, pixel_rows))
+    chunk_rows = chunk // pixel_words * pixel_rows
+    table = tiles.weight_tiles(layer.kernel, program.lanes, chunk_rows)
+    room = min(chunk_rows, len(layer.kernel))
+    count = tiles.tile_count(outputs, program.lanes)
+    shape = [
+        *(words, pixel_words, pixel_rows, source.planes, layer.levels),
+        *(chunk, room, chunk_rows + 1, table.shape[2]),
+        *(layer.digits, count, outputs, layer.bits),
+    ]
+    tables = [Table("shape", "gxnor_dense", struct(shape)), _weights(table)]
+    return _counted(program, layer, "dense", tables, -(-room // 2), count)
+
+
+def _dense_rows(program, layer):
+    source, kernel = layer.source, layer.kernel
+    rows = kernel.T.reshape(kernel.shape[1], source.pixels, source.channels)
+    words, outputs = source.pixels * source.words, kernel.shape[1]
+    made = layer.made(program)
+    if source.planes == 2 and layer.digits == 1:
+        name, table = "gxnor_dense_sums", planes.pack(rows, 2)
+        arguments = [source.place, words, "{name}_weights", outputs, made.place]
+    else:
+        name, table = "gxnor_dense_codes_sums", planes.weight_rows(rows)
+        arguments = [source.place, source.planes, words, "{name}_weights", layer.digits, outputs, made.place]
+    tables = [Table("weights", "uint32_t", table)]
+    return program.call("dense", name, arguments, made, source, tables, layer.note)
+
+
+def conv(program: Program, layer: Layer) -> Value:
+    """Appends a Conv2D."""
+    op, source = layer.node.op, layer.source
+    height, width, _, filters = op.kernel.shape
+    if op.groups == source.channels == filters and layer.step is not None:
+        return _depthwise(program, layer)
+    column = height * source.channels
+    span = (width - 1) * op.dilation[1] + 1
+    strip = tiles.strip(layer.result.shape[1], op.strides[1], span, column, program.lanes)
+    if op.groups > 1 or not strip:
+        return _conv_rows(program, layer)
+    columns = (strip - 1) * op.strides[1] + span
+    room, count = columns * column, tiles.tile_count(filters, program.lanes)
+    rows = op.kernel.transpose(1, 0, 2, 3).reshape(-1, filters)
+    table = tiles.weight_tiles(rows, program.lanes)
+    shape = [
+        *_window(layer),
+        *(source.words, source.channels, source.planes, layer.levels),
+        *(strip, room, columns, table.shape[2]),
+        *(layer.digits, count, filters, layer.bits),
+    ]
+    tables = [Table("shape", "gxnor_conv_tiles", struct(shape)), _weights(table)]
+    lists = layer.levels * (room + 2 * columns + 2)
+    return _counted(program, layer, "conv", tables, -(-lists // 2), count)
+
+
+def _counted(program, layer, kind, tables, list_words, count):
+    """A layer in tiles with its sums, its ternary step or its step of many states."""
+    bits = layer.bits
+    lane_words = max(1, program.lanes // 32)
+    lists = program.temporary(LISTS, list_words)
+    counters_words = -(-count * bits * program.lanes // 32) if program.lanes < 32 else count * bits * lane_words
+    counters = program.temporary(LANES, counters_words)
+    made = layer.made(program)
+    before = ["&{name}_shape", layer.source.place, _table("weights", program)]
+    if layer.step is None:
+        name, arguments = f"gxnor_{kind}_tiles_sums", [*before, lists, counters, made.place]
+    elif layer.is_ternary:
+        limits = tiles.ternary_tiles(layer.steps, bits, program.lanes)
+        name, arguments = f"gxnor_{kind}_step", [*before, _table("thresholds", program), lists, counters, made.place]
+    else:
+        limits = tiles.threshold_tiles(layer.steps, layer.low, bits, program.lanes)
+        name = f"gxnor_{kind}_steps"
+        steps = [_table("thresholds", program), layer.steps.shape[1], layer.low]
+        arguments = [*before, *steps, lists, counters, made.place, made.planes]
+    if layer.step is not None:
+        tables = [*tables, Table("thresholds", _lane_type(limits), limits)]
+    return program.call(kind, name, arguments, made, layer.source, tables, layer.note)
+
+
+def _weights(table):
+    return Table("weights", _lane_type(table), table)
+
+
+def _lane_type(table):
+    return "uint8_t" if table.dtype == np.uint8 else "uint32_t"
+
+
+def _table(suffix, program):
+    """A table of lanes as an argument: wider lanes than a word are read through a cast."""
+    cast = "(const gxnor_lanes *)" if program.lanes > 32 else ""
+    return f"{cast}{{name}}_{suffix}"
+
+
+def _window(layer):
+    op = layer.node.op
+    shape = _image(layer)
+    return window(shape, op.kernel.shape[:2], op.strides, op.dilation, op.padding)
+
+
+def _image(layer):
+    return layer.source.type.shape
+
+
+def _depthwise(program, layer):
+    op, source = layer.node.op, layer.source
+    kernel = op.kernel.reshape(-1, source.channels)
+    table = planes.depthwise_weights(kernel)
+    bits = planes.bits_for(layer.result.low.min(), layer.result.high.max())
+    bits = max(bits, source.planes + layer.digits)
+    shape = [*_window(layer), source.planes, source.words, layer.digits, bits]
+    tables = [Table("shape", "gxnor_depthwise_layer", struct(shape)), Table("weights", "uint32_t", table)]
+    counters = program.temporary("uint32_t *", bits)
+    made = layer.made(program)
+    before = ["&{name}_shape", source.place, "{name}_weights", "{name}_thresholds"]
+    if layer.is_ternary:
+        limits = planes.step_table(layer.steps, bits)
+        name, arguments = "gxnor_depthwise_step", [*before, counters, made.place]
+    else:
+        limits = planes.steps_table(layer.steps, layer.low, bits)
+        name = "gxnor_depthwise_steps"
+        arguments = [*before, layer.steps.shape[1], layer.low, counters, made.place, made.planes]
+    tables.append(Table("thresholds", "uint32_t", limits))
+    return program.call("depthwise", name, arguments, made, source, tables, layer.note)
+
+
+def _conv_rows(program, layer):
+    """One product a filter and pixel: any groups, planes and digits."""
+    op, source = layer.node.op, layer.source
+    table, take, row = _grouped_rows(op.kernel, op.groups)
+    filters = op.kernel.shape[3]
+    shape = [
+        *_window(layer),
+        *(source.words * source.planes, take * source.planes, row),
+        *(op.kernel.shape[2], filters // op.groups, filters),
+    ]
+    patch = program.temporary("uint32_t *", row * source.planes)
+    made = layer.made(program)
+    tables = [Table("shape", "gxnor_conv", struct(shape)), Table("weights", "uint32_t", table)]
+    before = ["&{name}_shape", source.place, source.planes, "{name}_weights", layer.digits]
+    if layer.step is None:
+        name, arguments = "gxnor_conv_codes_sums", [*before, patch, made.place]
+    else:
+        limits = layer.steps.astype(np.int32)
+        tables.append(Table("thresholds", "int32_t", limits))
+        sums = program.temporary("int32_t *", filters)
+        name = "gxnor_conv_codes_step"
+        steps = ["{name}_thresholds", limits.shape[1], layer.low]
+        arguments = [*before, *steps, patch, sums, made.place, made.planes]
+    return program.call("conv", name, arguments, made, source, tables, layer.note)
+
+
+def _grouped_rows(kernel, groups):
+    """(rows of weights for `gxnor_conv_codes_sums`, words a group takes of a pixel, words of a row).
+
+    A group reads whole words from the one its first channel lies in, or the last ones of the
+    pixel; weights of other groups' channels in them are 0.
+    """
+    height, width, inputs, filters = kernel.shape
+    total = planes.words_for(inputs * groups)
+    firsts = [n * inputs // planes.LANES for n in range(groups)]
+    take = max(planes.words_for((n + 1) * inputs) - first for n, first in enumerate(firsts))
+    wide = np.zeros((filters, height * width, take * planes.LANES), np.int64)
+    for group, first in enumerate(firsts):
+        at = group * inputs - min(first, total - take) * planes.LANES
+        members = slice(group * filters // groups, (group + 1) * filters // groups)
+        part = kernel[..., members].reshape(height * width, inputs, -1)
+        wide[members, :, at : at + inputs] = part.transpose(2, 0, 1)
+    return planes.weight_rows(wide.reshape(filters, -1)), take, height * width * take
+
+
+def first_conv(program: Program, layer: Layer) -> Value | None:
+    """Appends a convolution of the input's bytes with a ternary step; None if tables cannot do it."""
+    op, spec = layer.node.op, program.graph.nodes[layer.source.buffer].op.spec
+    if op.groups > 1 or not layer.is_ternary or not first_layer.fits(op.kernel):
+        return None
+    flip, zero = input_bytes(spec)
+    kernel = op.kernel
+    shape = [*_window(layer), kernel.shape[2], kernel.shape[3], first_layer.groups(kernel), flip, zero]
+    tables = [
+        Table("shape", "gxnor_conv_u8", struct(shape)),
+        Table("weights", "uint8_t", first_layer.weights(kernel)),
+        Table("thresholds", "uint32_t", first_layer.steps(kernel, layer.steps, zero)),
+    ]
+    room = program.temporary("uint32_t *", first_layer.scratch_words(kernel))
+    made = layer.made(program)
+    arguments = ["&{name}_shape", layer.source.place, "{name}_weights", "{name}_thresholds", room, made.place]
+    return program.call("conv", "gxnor_conv_u8_step", arguments, made, layer.source, tables, layer.note)
+

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: 0BSD */
+#ifndef GXNOR_CONV_STEPS_H
+#define GXNOR_CONV_STEPS_H
+
+#include "gxnor_conv_count.h"
+#include "gxnor_list_levels.h"
+#include "gxnor_steps_tiles.h"
+
+/* Convolution of codes, then a step to codes of `planes` planes. Arguments: gxnor_conv_step,
+   gxnor_steps_tiles. */
+static void gxnor_conv_steps(const gxnor_conv_tiles *c, const uint32_t *in, const gxnor_lanes *weights,
+                             const gxnor_lanes *thresholds, int32_t steps, int32_t low, gxnor_entry *lists,
+                             gxnor_lanes *counters, uint32_t *out, int32_t planes)
+{
+    int32_t y, x, k;
+
+    for (y = 0; y < c->window.out_height; y++) {
+        for (x = 0; x < c->window.out_width; x += c->strip) {
+            const int32_t pixels = gxnor_list_levels(c, in, y, x, lists);
+            for (k = 0; k < pixels; k++) {
+                gxnor_conv_count(c, lists, k * c->window.stride_x, weights, counters);
+                gxnor_steps_tiles(counters, c->bits, thresholds, steps, low, c->filters, c->tiles, out,
+                                  planes);
+                out += planes * ((c->filters + 31) / 32);
+            }
+        }
+    }
+}
+
+#endif

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: 0BSD */
+#ifndef GXNOR_CONV_TILES_SUMS_H
+#define GXNOR_CONV_TILES_SUMS_H
+
+#include "gxnor_conv_count.h"
+#include "gxnor_list_levels.h"
+#include "gxnor_sums_tiles.h"
+
+/* Convolution of codes that keeps its sums. Arguments: gxnor_conv_step. */
+static void gxnor_conv_tiles_sums(const gxnor_conv_tiles *c, const uint32_t *in, const gxnor_lanes *weights,
+                                  gxnor_entry *lists, gxnor_lanes *counters, int32_t *sums)
+{
+    int32_t y, x, k;
+
+    for (y = 0; y < c->window.out_height; y++) {
+        for (x = 0; x < c->window.out_width; x += c->strip) {
+            const int32_t pixels = gxnor_list_levels(c, in, y, x, lists);
+            for (k = 0; k < pixels; k++) {
+                gxnor_conv_count(c, lists, k * c->window.stride_x, weights, counters);
+                gxnor_sums_tiles(counters, c->bits, c->filters, sums);
+                sums += c->filters;
+            }
+        }
+    }
+}
+
+#endif
