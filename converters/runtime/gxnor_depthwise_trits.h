@@ -14,7 +14,7 @@ static void gxnor_depthwise_trits(const uint32_t *in, int32_t row_step, int32_t 
                                   int32_t rows, int32_t columns, const uint32_t *weights,
                                   int32_t row, uint32_t *counters)
 {
-    const uint32_t start = rows > 0 && columns > 0 ? 32u - 2u * (uint32_t)(rows * columns) : 32u;
+    const uint32_t start = 32u - 2u * (uint32_t)(rows * columns);
     uint32_t s0 = 0u, s1 = 0u - ((start >> 1) & 1u), s2 = 0u - ((start >> 2) & 1u);
     uint32_t s3 = 0u - ((start >> 3) & 1u), s4 = 0u - ((start >> 4) & 1u);
     uint32_t s5 = 0u - ((start >> 5) & 1u);
