@@ -5,7 +5,8 @@
 #include <stdint.h>
 
 /* Max of four pixels of trits: the one at `in` and those `right`, `down` and `right + down`
-   words further; distances of 0 stand for a pixel that is missing, which changes no maximum. */
+   words further; a distance of 0 stands for pixels that are missing: one taken twice changes
+   no maximum. */
 static void gxnor_maxpool_2x2(const uint32_t *in, int32_t right, int32_t down, int32_t words,
                               uint32_t *out)
 {

@@ -4,10 +4,9 @@
 
 #include <stdint.h>
 
-/* Max of the pixels of trits under a window: row_step and column_step words lie between pixels
-   that follow each other in it. */
-static void gxnor_maxpool_any(const uint32_t *in, int32_t rows, int32_t row_step, int32_t columns,
-                              int32_t column_step, int32_t words, uint32_t *out)
+/* Max of rows * columns pixels of trits from `in` on, in an image of rows of `line` words. */
+static void gxnor_maxpool_any(const uint32_t *in, int32_t line, int32_t rows, int32_t columns,
+                              int32_t words, uint32_t *out)
 {
     int32_t i, j, k;
 
@@ -19,9 +18,9 @@ static void gxnor_maxpool_any(const uint32_t *in, int32_t rows, int32_t row_step
             for (j = 0; j < columns; j++) {
                 positive |= pixel[0] & ~pixel[1];
                 negative &= pixel[1];
-                pixel += column_step;
+                pixel += 2 * words;
             }
-            row += row_step;
+            row += line;
         }
         *out++ = positive | negative;
         *out++ = negative;

@@ -4,8 +4,9 @@
 
 #include <stdint.h>
 
-/* Input bytes to codes: value = (byte ^ flip) - zero. flip: 0, or 0x80 for int8 codes, which are
-   then read as q + 128. zero: the byte (flipped) that means 0. `planes` must be enough for all values. */
+/* Input bytes to codes: value = (byte ^ flip) - zero. flip: 0, or 0x80 for int8 codes, which
+   are then read as q + 128. zero: the byte (flipped) that means 0. `planes` must be enough for
+   all values. */
 static void gxnor_slice(const uint8_t *in, uint32_t flip, uint32_t zero, int32_t channels,
                         int32_t pixels, uint32_t *out, int32_t planes)
 {
