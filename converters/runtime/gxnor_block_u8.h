@@ -4,6 +4,8 @@
 
 #include <stdint.h>
 
+#include "gxnor_rolled.h"
+
 /* The word `offset` bytes behind `table`: weights hold byte offsets, so that an address
    needs no shift. */
 static uint32_t gxnor_entry_u8(const uint32_t *table, uint8_t offset)
@@ -15,12 +17,14 @@ static const uint8_t *gxnor_block_u8(const uint32_t *tables, const uint32_t *fir
                                      const uint32_t *end, const uint8_t *weights,
                                      const uint32_t *steps, uint32_t *bits)
 {
+    const uint32_t mask = 0x80008000u;
     uint32_t a0 = steps[0], a1 = steps[1], a2 = steps[2], a3 = steps[3];
     uint32_t a4 = steps[4], a5 = steps[5], a6 = steps[6], a7 = steps[7];
     const uint32_t *t = first;
-    uint32_t p = bits[0], n = bits[1];
+    uint32_t p, n;
 
     for (;;) {
+        GXNOR_ROLLED
         do {
             a0 += gxnor_entry_u8(t, weights[0]);
             a1 += gxnor_entry_u8(t, weights[1]);
@@ -39,18 +43,23 @@ static const uint8_t *gxnor_block_u8(const uint32_t *tables, const uint32_t *fir
         t = tables;
         end = first;
     }
-#define GXNOR_STEP(a, i) \
-    p = (p >> 1) | (a & 0x80008000u); \
-    n = (n >> 1) | ((steps[8 + i] - a) & 0x80008000u);
-    GXNOR_STEP(a0, 0)
-    GXNOR_STEP(a1, 1)
-    GXNOR_STEP(a2, 2)
-    GXNOR_STEP(a3, 3)
-    GXNOR_STEP(a4, 4)
-    GXNOR_STEP(a5, 5)
-    GXNOR_STEP(a6, 6)
-    GXNOR_STEP(a7, 7)
-    bits[0] = p;
+    p = a0 & mask;
+    n = (steps[8] - a0) & mask;
+    p = p >> 1 | (a1 & mask);
+    n = n >> 1 | ((steps[9] - a1) & mask);
+    p = p >> 1 | (a2 & mask);
+    n = n >> 1 | ((steps[10] - a2) & mask);
+    p = p >> 1 | (a3 & mask);
+    n = n >> 1 | ((steps[11] - a3) & mask);
+    p = p >> 1 | (a4 & mask);
+    n = n >> 1 | ((steps[12] - a4) & mask);
+    p = p >> 1 | (a5 & mask);
+    n = n >> 1 | ((steps[13] - a5) & mask);
+    p = p >> 1 | (a6 & mask);
+    n = n >> 1 | ((steps[14] - a6) & mask);
+    p = p >> 1 | (a7 & mask);
+    n = n >> 1 | ((steps[15] - a7) & mask);
+    bits[0] = p | n;
     bits[1] = n;
     return weights;
 }

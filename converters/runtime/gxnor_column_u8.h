@@ -5,27 +5,28 @@
 #include <stdint.h>
 
 #include "gxnor_conv_u8.h"
+#include "gxnor_rolled.h"
 
-/* Bytes of one column of the window for two output pixels, one above the other, side by
-   side: column[i * channels + k] = a + 65536 * b, where a is channel k of the input pixel
+/* One column of the window of two output pixels, one above the other:
+   column[i * channels + k] = a + 65536 * b, where a is channel k of the input pixel
    (row + i * dilation_y, x) and b that of the pixel stride_y rows below; `zero` outside of
    the image. x may be outside. */
 static void gxnor_column_u8(const gxnor_conv_u8 *c, const uint8_t *in, int32_t row, int32_t x,
                             uint32_t *column)
 {
     const gxnor_window *w = &c->window;
-    const int32_t step = w->in_width * c->channels;
+    const uint32_t height = x >= 0 && x < w->in_width ? (uint32_t)w->in_height : 0;
     int32_t i, k;
 
+    GXNOR_ROLLED
     for (i = 0; i < w->height; i++) {
         const int32_t below = row + w->stride_y;
-        const int32_t inside = x >= 0 && x < w->in_width;
-        const uint32_t upper = 0u - (uint32_t)(inside && row >= 0 && row < w->in_height);
-        const uint32_t lower = 0u - (uint32_t)(inside && below >= 0 && below < w->in_height);
-        const uint32_t mask = (upper & 0xffu) | (lower & 0xff0000u);
+        const uint32_t upper = (uint32_t)row < height ? 0xffu : 0;
+        const uint32_t lower = (uint32_t)below < height ? 0xff0000u : 0;
+        const uint32_t mask = upper | lower;
         const uint32_t fill = (mask & (c->flip * 0x10001u)) | (~mask & (c->zero * 0x10001u));
-        const uint8_t *a = in + (upper ? row * step + x * c->channels : 0);
-        const uint8_t *b = in + (lower ? below * step + x * c->channels : 0);
+        const uint8_t *a = in + (upper ? (row * w->in_width + x) * c->channels : 0);
+        const uint8_t *b = in + (lower ? (below * w->in_width + x) * c->channels : 0);
         for (k = 0; k < c->channels; k++) {
             *column++ = ((a[k] | (uint32_t)b[k] << 16) & mask) ^ fill;
         }

@@ -4,27 +4,45 @@
 
 #include <stdint.h>
 
-/* The 27 sums i * a + j * b + k * c for i, j, k in {-1, 0, 1} of three words in[0..2]:
-   table[9 * (i + 1) + 3 * (j + 1) + k + 1], mod 2^32. */
+/* The 27 sums i * a + j * b + k * c, mod 2^32, for i, j, k in {-1, 0, 1} of the three words
+   at `in`: table[9 * (i + 1) + 3 * (j + 1) + k + 1]. */
 static void gxnor_table_u8(const uint32_t *in, uint32_t *table)
 {
-    const uint32_t b = in[1], c = in[2];
-    uint32_t sum = 0u - in[0];
-    int32_t i;
+    const uint32_t a = in[0], b = in[1], c = in[2];
+    uint32_t sum = 0u - a - b;
 
-    for (i = 0; i < 3; i++) {
-        table[0] = sum - b - c;
-        table[1] = sum - b;
-        table[2] = sum - b + c;
-        table[3] = sum - c;
-        table[4] = sum;
-        table[5] = sum + c;
-        table[6] = sum + b - c;
-        table[7] = sum + b;
-        table[8] = sum + b + c;
-        sum += in[0];
-        table += 9;
-    }
+    table[0] = sum - c;
+    table[1] = sum;
+    table[2] = sum + c;
+    sum += b;
+    table[3] = sum - c;
+    table[4] = sum;
+    table[5] = sum + c;
+    sum += b;
+    table[6] = sum - c;
+    table[7] = sum;
+    table[8] = sum + c;
+    sum = 0u - b;
+    table[9] = sum - c;
+    table[10] = sum;
+    table[11] = sum + c;
+    table[12] = 0u - c;
+    table[13] = 0;
+    table[14] = c;
+    table[15] = b - c;
+    table[16] = b;
+    table[17] = b + c;
+    sum += a;
+    table[18] = sum - c;
+    table[19] = sum;
+    table[20] = sum + c;
+    table[21] = a - c;
+    table[22] = a;
+    table[23] = a + c;
+    sum = a + b;
+    table[24] = sum - c;
+    table[25] = sum;
+    table[26] = sum + c;
 }
 
 #endif
