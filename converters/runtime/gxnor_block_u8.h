@@ -4,15 +4,24 @@
 
 #include <stdint.h>
 
+#include "gxnor_entry_u8.h"
 #include "gxnor_rolled.h"
 
-/* The word `offset` bytes behind `table`: weights hold byte offsets, so that an address
-   needs no shift. */
-static uint32_t gxnor_entry_u8(const uint32_t *table, uint8_t offset)
-{
-    return *(const uint32_t *)(const void *)((const uint8_t *)table + offset);
-}
+/* Eight filters at two output pixels, then a ternary step.
+   tables: 27 words for each group of three taps, up to `end`, in a ring: that of the first
+   weights is at `first`, in [tables, end). weights: eight bytes a group, the offsets of the
+   filters' sums in its table. steps: eight starts of the sums, then eight words `last`.
+   bits[0], bits[1]: bits 8 to 15 say that filter 0 to 7 is not 0 at the upper pixel, and
+   negative; bits 24 to 31 the same of the lower pixel; all others are 0.
+   Returns the weights of the next eight filters.
 
+   A word is u + 65536 * v mod 2^32 for a number u of the upper and v of the lower pixel:
+   whatever the halves borrow from each other on the way, the word of a total is right, and
+   if 0 <= u, v < 65536 its halves are u and v. That holds for
+   total = 32768 - t1 + sum and last - total = 32767 + t0 - sum, where |t - sum| <= 32641:
+   at most 128 weights are not 0, so that sums lie in an interval of 128 * 255 = 32640, and
+   thresholds are in it or one above. Bit 15 of a half then says sum >= t1, and sum < t0.
+   In filters that do not exist all is 0: the weights, starts and lasts. */
 static const uint8_t *gxnor_block_u8(const uint32_t *tables, const uint32_t *first,
                                      const uint32_t *end, const uint8_t *weights,
                                      const uint32_t *steps, uint32_t *bits)

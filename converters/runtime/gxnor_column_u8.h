@@ -7,10 +7,10 @@
 #include "gxnor_conv_u8.h"
 #include "gxnor_rolled.h"
 
-/* One column of the window of two output pixels, one above the other:
-   column[i * channels + k] = a + 65536 * b, where a is channel k of the input pixel
-   (row + i * dilation_y, x) and b that of the pixel stride_y rows below; `zero` outside of
-   the image. x may be outside. */
+/* The bytes in a column of the window of two output pixels, one above the other:
+   column[i * channels + k] = u + 65536 * v, where u is channel k of the input pixel
+   (row + i * dilation_y, x) and v that of the pixel stride_y rows below; `zero` where that
+   is outside of the image. The first pixel is read instead, and masked. */
 static void gxnor_column_u8(const gxnor_conv_u8 *c, const uint8_t *in, int32_t row, int32_t x,
                             uint32_t *column)
 {
@@ -25,10 +25,10 @@ static void gxnor_column_u8(const gxnor_conv_u8 *c, const uint8_t *in, int32_t r
         const uint32_t lower = (uint32_t)below < height ? 0xff0000u : 0;
         const uint32_t mask = upper | lower;
         const uint32_t fill = (mask & (c->flip * 0x10001u)) | (~mask & (c->zero * 0x10001u));
-        const uint8_t *a = in + (upper ? (row * w->in_width + x) * c->channels : 0);
-        const uint8_t *b = in + (lower ? (below * w->in_width + x) * c->channels : 0);
+        const uint8_t *u = in + (upper ? (row * w->in_width + x) * c->channels : 0);
+        const uint8_t *v = in + (lower ? (below * w->in_width + x) * c->channels : 0);
         for (k = 0; k < c->channels; k++) {
-            *column++ = ((a[k] | (uint32_t)b[k] << 16) & mask) ^ fill;
+            *column++ = ((u[k] | (uint32_t)v[k] << 16) & mask) ^ fill;
         }
         row += w->dilation_y;
     }
