@@ -61,7 +61,7 @@ def weights(kernel) -> np.ndarray:
     columns[:, : height * channels, :filters] = kernel.transpose(1, 0, 2, 3).reshape(width, -1, filters)
     trits = columns.reshape(width, -1, _TAPS, blocks, BLOCK) + 1
     codes = np.einsum("wgtbf,t->bwgf", trits, [9, 3, 1])
-    return (_ENTRY_BYTES * codes).astype(np.uint8)
+    return np.ascontiguousarray(_ENTRY_BYTES * codes, np.uint8)
 
 
 def steps(kernel, thresholds, zero) -> np.ndarray:

@@ -12,7 +12,7 @@
    gxnor_block_u8. A full word has shifted out whatever was before; one of fewer than four
    blocks of filters is shifted by what is missing. */
 static void gxnor_pair_u8(const uint32_t *tables, const uint32_t *first, const uint32_t *end,
-                          const uint8_t *weights, const uint32_t *steps, int32_t filters,
+                          const volatile uint8_t *weights, const uint32_t *steps, int32_t filters,
                           uint32_t *out, uint32_t *below)
 {
     uint32_t upper = 0, upper_negative = 0, lower = 0, lower_negative = 0;
