@@ -4,31 +4,55 @@
 
 #include <stdint.h>
 
-#include "gxnor_dot_u8.h"
-#include "gxnor_gather_u8.h"
-#include "gxnor_put_trit.h"
+#include "gxnor_column_u8.h"
+#include "gxnor_pair_u8.h"
+#include "gxnor_rolled.h"
+#include "gxnor_table_u8.h"
 
-/* Convolution of bytes (the first layer), then a ternary step.
-   thresholds: two for each filter, for sums of the bytes as they are: the zero point is
-   in them. patch: c->row bytes. out: ceil(filters / 32) pairs {pos, neg} for each pixel. */
-static void gxnor_conv_u8_step(const gxnor_conv *c, const uint8_t *in, const uint32_t *weights,
-                               const int32_t *thresholds, uint8_t *patch, uint32_t *out)
+/* Convolution of bytes (the first layer) with trits, then a ternary step.
+   weights: for each eight filters, each column of the window and each group of three of its
+   taps, eight bytes: 4 * (9 * (i + 1) + 3 * (j + 1) + k + 1) for the weights i, j, k.
+   steps: for each eight filters, eight starts and eight lasts (see gxnor_block_u8); the zero
+   point is in them. At most 128 weights of a filter may not be 0.
+   scratch: (3 + 27 * window.width) * groups words.
+   out: ceil(filters / 32) pairs {nonzero, negative} for each pixel.
+
+   Two rows of the output are computed at once, pixel by pixel; a row that is left over is
+   computed together with one that is thrown away. The tables of the window's columns lie in
+   a ring: where the next window overlaps this one, they are used again. */
+static void gxnor_conv_u8_step(const gxnor_conv_u8 *c, const uint8_t *in, const uint8_t *weights,
+                               const uint32_t *steps, uint32_t *scratch, uint32_t *out)
 {
-    int32_t y, x, o;
+    const gxnor_window *w = &c->window;
+    const int32_t overlap = w->dilation_x == 1 ? w->width - w->stride_x : 0;
+    const int32_t words = 2 * ((c->filters + 31) >> 5);
+    uint32_t *const tables = scratch + 3 * c->groups;
+    uint32_t *const end = tables + 27 * c->groups * w->width;
+    int32_t x, y, i, j;
 
-    for (y = 0; y < c->window.out_height; y++) {
-        for (x = 0; x < c->window.out_width; x++) {
-            const uint32_t *row = weights;
-            int32_t group = 0;
-            for (o = 0; o < c->filters; o++) {
-                if (o == group * c->group_filters) {
-                    gxnor_gather_u8(c, in, y, x, group++, patch);
+    tables[-2] = 0; /* taps that fill up the last group */
+    tables[-1] = 0;
+    for (y = 0; y < w->out_height; y += 2) {
+        const int32_t row = y + 1 < w->out_height ? w->out_width * words : 0;
+        uint32_t *next = tables;
+        for (x = 0; x < w->out_width; x++) {
+            GXNOR_ROLLED
+            for (j = x > 0 && overlap > 0 ? overlap : 0; j < w->width; j++) {
+                const uint32_t *column = scratch;
+                gxnor_column_u8(c, in, y * w->stride_y - w->pad_top,
+                                x * w->stride_x + j * w->dilation_x - w->pad_left, scratch);
+                GXNOR_ROLLED
+                for (i = 0; i < c->groups; i++) {
+                    gxnor_table_u8(column, next);
+                    column += 3;
+                    next += 27;
                 }
-                gxnor_put_trit(out, o, gxnor_dot_u8(patch, row, c->row), thresholds + 2 * o);
-                row += 2 * ((c->row + 31) / 32);
+                next = next == end ? tables : next;
             }
-            out += 2 * ((c->filters + 31) / 32);
+            gxnor_pair_u8(tables, next, end, weights, steps, c->filters, out, out + row);
+            out += words;
         }
+        out += row;
     }
 }
 
