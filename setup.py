@@ -15,8 +15,13 @@ EXTRAS = {
     # tflite-micro has only pre-releases; this one is pinned because it judges exactness.
     "mcu": ["tflite-micro==0.dev20261023182759", "ziglang>=0.14", "unicorn>=2.1", "pyelftools>=0.31"],
     "dev": [
+        # cmake, Kconfiglib, platformio and idf-component-manager judge the libraries of target "library".
+        "cmake>=3.16",
         "hypothesis>=6.100",
+        "idf-component-manager>=3.1",
         "import-linter>=2.1",
+        "kconfiglib>=14.1",
+        "platformio>=6.1",
         "pytest>=8",
         "pytest-xdist>=3.6",
         "ruff>=0.9",

@@ -1,8 +1,8 @@
 """From a trained model to files that compute exactly what Keras computed.
 
 `convert` makes an `Artifact` (a TFLite file, the same with all that TensorFlow Lite Micro
-needs, or a C header), `verify` runs every back end against Keras and counts the differences,
-`read_tflite` says what is in a TFLite file.
+needs, a C header, or the folder of a C library), `verify` runs every back end against Keras and
+counts the differences, `read_tflite` says what is in a TFLite file.
 """
 
 import dataclasses
@@ -26,8 +26,9 @@ def convert(model, target="tflite", input_spec=None, name=None, check=True, **op
         model: A built Keras model (see `keras_gxnor.lowering.from_keras` for what is
             supported), or a `Graph`.
         target: `"tflite"` (LiteRT and TFLite Micro), `"tflm"` (the same file with C++ sources
-            for TFLite Micro: array, measured arena size, operator resolver, a test program)
-            or `"c"` (one C99 header).
+            for TFLite Micro: array, measured arena size, operator resolver, a test program),
+            `"c"` (one C99 header) or `"library"` (the same header in a folder that Arduino,
+            PlatformIO, ESP-IDF, Zephyr and CMake take as a library).
         input_spec: `InputSpec` of what the device feeds, or a tuple of them, one an input;
             None: uint8 / 255, or the graph's.
         name: Name of the files and prefix of the C symbols; None: the model's name.
@@ -39,7 +40,8 @@ def convert(model, target="tflite", input_spec=None, name=None, check=True, **op
             Micro alone), `split` (bounds the RAM to unpack them), `inputs` (`"codes"` or
             `"float32"`), `outputs` (`"float32"` logits, `"int16"` sums or `"argmax"`), class
             `labels` and a `version` for the metadata: see
-            `tflite.emit`.
+            `tflite.emit`. `"library"` takes the options of `"c"` and a `version` for the
+            manifests, such as `"1.0.0"`: see `libraries.emit`.
 
     Returns:
         An `Artifact`; `artifact.write(folder)` writes it.

@@ -15,7 +15,7 @@ class Artifact:
     """Generated files, and the graph they must compute.
 
     Attributes:
-        target: The back end, `"tflite"`, `"tflm"` or `"c"`.
+        target: The back end, `"tflite"`, `"tflm"`, `"c"` or `"library"`.
         name: A C identifier: the stem of the files and the prefix of C symbols.
         graph: The graph the files were made from, as lowered (not rewritten).
         files: {relative path: bytes}; the first file is the one a user needs.

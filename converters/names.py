@@ -11,7 +11,8 @@ MAX_IDENTIFIER = 40
 MAX_COMMENT = 80
 
 # Words of C and C++, standard headers and common library names (a file `math.h` would hide
-# the system's), and device names of Windows, which no file may have.
+# the system's), those of Arduino (where file names know no case, `spi.h` hides SPI.h), and device
+# names of Windows, which no file may have.
 _WORDS = """
     alignas alignof and and_eq asm auto bitand bitor bool break case catch char char8_t char16_t
     char32_t class co_await co_return co_yield compl concept const const_cast consteval constexpr
@@ -26,6 +27,9 @@ _WORDS = """
     assert complex ctype errno fenv inttypes iso646 limits locale math setjmp signal stdalign
     stdarg stdatomic stdbool stdckdint stdbit stddef stdint stdio stdlib stdnoreturn string tgmath
     threads time uchar wchar wctype version memory vector array map set list thread
+
+    arduino wire spi sd serial servo stepper eeprom wifi ethernet keyboard mouse print printable
+    stream client server udp ipaddress binary
 
     main printf malloc free memcpy memset memcmp memmove abort exit
     con prn aux nul

@@ -9,13 +9,23 @@ import dataclasses
 import numpy as np
 
 from keras_gxnor import reference
-from keras_gxnor.converters import c_source, emulator, host, interpreters, tflite, tflite_ends, tflm
+from keras_gxnor.converters import (
+    c_source,
+    emulator,
+    host,
+    interpreters,
+    libraries,
+    tflite,
+    tflite_ends,
+    tflm,
+)
 from keras_gxnor.converters.artifact import Artifact
 from keras_gxnor.errors import InvalidArgumentError, UnsupportedGraphError, VerificationError
 from keras_gxnor.graph import Graph
 
 # Graph, name -> Artifact
-TARGETS = {"tflite": tflite.emit, "tflm": tflm.emit, "c": c_source.emit}
+TARGETS = {"tflite": tflite.emit, "tflm": tflm.emit, "c": c_source.emit, "library": libraries.emit}
+_RUNS_AS = {"tflm": "tflite", "library": "c"}  # {target: that of its first file}
 _BATCH = 256
 _ODD_ARTIFACT = "Please report this as a bug, with the model."
 _ODD_KERAS = (
@@ -28,6 +38,7 @@ _CHECKED_BY = {
     "tflite": ("litert_xnnpack", "litert_builtin"),
     "tflm": ("litert_xnnpack", "litert_builtin", "tflite_micro"),
     "c": ("c_host",),
+    "library": ("c_host",),
 }
 
 
@@ -125,8 +136,8 @@ def verify(model, artifact, x, backends=None, limits=None, progress=None, labels
         )
     graph, limits, say = artifact.graph, limits or {}, progress or (lambda line: None)
     artifacts = {artifact.target: artifact, None: artifact}  # None: needs the graph only
-    if artifact.target == "tflm":
-        artifacts["tflite"] = artifact  # its own .tflite is what must be judged
+    if artifact.target in _RUNS_AS:
+        artifacts[_RUNS_AS[artifact.target]] = artifact  # its own first file is what must be judged
     names, omitted = _backends(artifact, backends, limits, artifacts)
     x = reference.check_codes(graph, x)
     count = len(_parts(x)[0])
@@ -208,7 +219,7 @@ def _backends(artifact, backends, limits, artifacts):
 
 
 def _can_run(artifact, name):
-    own = "tflite" if artifact.target == "tflm" else artifact.target
+    own = _RUNS_AS.get(artifact.target, artifact.target)
     return artifact.runs_on is None or BACKENDS[name][0] != own or name in artifact.runs_on
 
 

@@ -197,7 +197,7 @@ def test_a_broken_back_end_fails(backend):
     assert verification.count_mismatches(nudged, truth)[0] == 1
 
 
-@pytest.mark.parametrize("target", ["tflite", "tflm", "c"])
+@pytest.mark.parametrize("target", ["tflite", "tflm", "c", "library"])
 def test_convert_refuses_a_broken_emitter(target, monkeypatch, tmp_path):
     import keras_gxnor.converters as converters
 
@@ -215,7 +215,7 @@ def test_convert_refuses_a_broken_emitter(target, monkeypatch, tmp_path):
     assert convert(graph, target, name="fine").write(tmp_path)
 
 
-@pytest.mark.parametrize("target", ["tflite", "tflm", "c"])
+@pytest.mark.parametrize("target", ["tflite", "tflm", "c", "library"])
 def test_same_graph_same_bytes(target):
     for name in ("cnn_small", "dense_extreme"):
         one, two = (convert(SAMPLES[name](), target, name=name, check=False) for _ in range(2))

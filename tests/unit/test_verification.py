@@ -18,7 +18,7 @@ from tests.unit.test_lowering import IMAGE, MODELS, codes, randomize
 ALL = list(verification.BACKENDS)
 
 
-@pytest.mark.parametrize("target", ["tflite", "tflm", "c"])
+@pytest.mark.parametrize("target", ["tflite", "tflm", "c", "library"])
 def test_one_artifact_runs_every_back_end(target):
     model = MODELS["pool_before_bn"]()
     artifact = convert(model, target, IMAGE, name="net")
