@@ -127,7 +127,7 @@ def _cortex(which, model="") -> Core:
 _RV32IMC = Core(
     "rv32imc",
     _RISCV,
-    ("-target", "riscv32-freestanding-none", "-mcpu=generic_rv32+m+c"),
+    ("-target", "riscv32-freestanding-none", "-mcpu=generic_rv32+m+c+relax"),
     ("-march=rv32imc", "-mabi=ilp32"),
 )
 _CORTEX = (_cortex("m0"), _cortex("m0plus", "m0"), *map(_cortex, ("m3", "m4", "m7", "m33")))

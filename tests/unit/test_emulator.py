@@ -165,11 +165,11 @@ def test_a_header_without_the_hook_has_no_layers(small):
     assert named.instructions == cost.instructions
 
 
-@pytest.mark.parametrize("core", sorted(emulator.CORES))
-def test_one_word_of_scratch_less_is_an_overrun(artifacts, core):
+@pytest.mark.parametrize(("core", "compiler"), builds())
+def test_one_word_of_scratch_less_is_an_overrun(artifacts, core, compiler):
     names = ["cnn_small", "cnn_same", "dense_100", "cnn_spatial_logits"]
     keep = [f"{name}_{function}" for name in names for function in ("run", "selftest")]
-    image = emulator.Image([artifacts[name] for name in names], core, keep)
+    image = emulator.Image([artifacts[name] for name in names], core, keep, compiler)
     for name in names:
         artifact = artifacts[name]
         sizes = {**artifact.sizes, "scratch": artifact.sizes["scratch"] - 4}
