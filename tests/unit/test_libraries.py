@@ -26,7 +26,7 @@ def made(name="digits", sample="cnn_small", **options):
 def hostile(text):
     """A small network whose model and layers bear that name."""
     graph = Chain("net", (5,)).dense(3).step().dense(2).logits().graph()
-    nodes = tuple(dataclasses.replace(node, name=f"{text}{i}"[-2000:]) for i, node in enumerate(graph.nodes))
+    nodes = tuple(dataclasses.replace(node, name=f"{text}{i}") for i, node in enumerate(graph.nodes))
     return libraries.emit(g.Graph(nodes, graph.outputs, text), text)
 
 

@@ -157,7 +157,8 @@ def test_cmake_builds_and_tests_it(tmp_path, build):
 def test_the_code_of_its_readme_compiles(tmp_path):
     made().write(tmp_path)
     code = re.search(r"```c\n(.*?)```", (tmp_path / "README.md").read_text(), re.DOTALL)[1]
-    (tmp_path / "use.c").write_text(code.replace("int classify", "int classify(const uint8_t *);\nint classify"))
+    code = code.replace("int classify", "int classify(const uint8_t *);\nint classify")
+    (tmp_path / "use.c").write_text(code)
     command = [*ZIG, "cc", "-std=c99", *WARNINGS.split(), "-Isrc", "-c", "use.c"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
