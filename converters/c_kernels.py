@@ -23,6 +23,7 @@ from keras_gxnor.converters.c_calls import (
     window_note,
 )
 
+_MOST_PLACES, _TRIT_BITS = 30, 6  # of gxnor_depthwise_trits
 _FEW = 16  # outputs below which sums are made row by row
 
 
@@ -79,16 +80,17 @@ class Layer:
     @property
     def note(self) -> str:
         most = int(max(self.result.high.max(), -self.result.low.min()))
-        states = "" if self.step is None else f", {_STATES.get(self.step.op.space.num_states, 'many-state')} step"
-        return f"{window_note(self.node.op)}, |sum| <= {most}{states}"
+        note = f"{window_note(self.node.op)}, |sum| <= {most}"
+        if self.step is None:
+            return note
+        states = self.step.op.space.num_states
+        return f"{note}, {_STATES.get(states, f'{states}-state')} step"
 
     def made(self, program: Program) -> Value:
         """The value that the kernel leaves."""
         if self.step is None:
             return program.sums(self.node, self.result)
-        kind = next(
-            t for n, t in zip(program.graph.nodes, program.types) if n is self.step
-        )
+        kind = next(t for n, t in zip(program.graph.nodes, program.types) if n is self.step)
         return program.codes(self.step, kind)
 
 
@@ -162,22 +164,20 @@ def conv(program: Program, layer: Layer) -> Value:
 def _counted(program, layer, kind, tables, list_words, count):
     """A layer in tiles with its sums, its ternary step or its step of many states."""
     bits = layer.bits
-    lane_words = max(1, program.lanes // 32)
     lists = program.temporary(LISTS, list_words)
-    counters_words = -(-count * bits * program.lanes // 32) if program.lanes < 32 else count * bits * lane_words
-    counters = program.temporary(LANES, counters_words)
+    counters = program.temporary(LANES, -(-count * bits * program.lanes // 32))
     made = layer.made(program)
     before = ["&{name}_shape", layer.source.place, _table("weights", program)]
+    steps, after = _table("thresholds", program), [lists, counters, made.place]
     if layer.step is None:
-        name, arguments = f"gxnor_{kind}_tiles_sums", [*before, lists, counters, made.place]
+        name, arguments = f"gxnor_{kind}_tiles_sums", [*before, *after]
     elif layer.is_ternary:
         limits = tiles.ternary_tiles(layer.steps, bits, program.lanes)
-        name, arguments = f"gxnor_{kind}_step", [*before, _table("thresholds", program), lists, counters, made.place]
+        name, arguments = f"gxnor_{kind}_step", [*before, steps, *after]
     else:
         limits = tiles.threshold_tiles(layer.steps, layer.low, bits, program.lanes)
         name = f"gxnor_{kind}_steps"
-        steps = [_table("thresholds", program), layer.steps.shape[1], layer.low]
-        arguments = [*before, *steps, lists, counters, made.place, made.planes]
+        arguments = [*before, steps, layer.steps.shape[1], layer.low, *after, made.planes]
     if layer.step is not None:
         tables = [*tables, Table("thresholds", _lane_type(limits), limits)]
     return program.call(kind, name, arguments, made, layer.source, tables, layer.note)
@@ -211,6 +211,9 @@ def _depthwise(program, layer):
     op, source = layer.node.op, layer.source
     kernel = op.kernel.reshape(-1, source.channels)
     table = planes.depthwise_weights(kernel)
+    short = source.planes == 2 and layer.digits == 1 and op.dilation == (1, 1) and len(kernel) <= _MOST_PLACES
+    if short and layer.is_ternary:
+        return _depthwise_trits(program, layer, table)
     bits = planes.bits_for(layer.result.low.min(), layer.result.high.max())
     bits = max(bits, source.planes + layer.digits)
     shape = [*_window(layer), source.planes, source.words, layer.digits, bits]
@@ -226,6 +229,19 @@ def _depthwise(program, layer):
         name = "gxnor_depthwise_steps"
         arguments = [*before, layer.steps.shape[1], layer.low, counters, made.place, made.planes]
     tables.append(Table("thresholds", "uint32_t", limits))
+    return program.call("depthwise", name, arguments, made, source, tables, layer.note)
+
+
+def _depthwise_trits(program, layer, table):
+    source, made = layer.source, layer.made(program)
+    tables = [
+        Table("window", "gxnor_window", struct(_window(layer))),
+        Table("weights", "uint32_t", table),
+        Table("thresholds", "uint32_t", planes.step_table(layer.steps, _TRIT_BITS)),
+    ]
+    name = "gxnor_depthwise_trits_step"
+    arguments = ["&{name}_window", source.place, source.words]
+    arguments += ["{name}_weights", "{name}_thresholds", made.place]
     return program.call("depthwise", name, arguments, made, source, tables, layer.note)
 
 

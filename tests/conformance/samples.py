@@ -326,14 +326,3 @@ def _wide_average_step(name):
 
 SAMPLES = {name: (lambda n=name, b=build: b(n).graph()) for name, build in _BUILDERS.items()}
 SAMPLES |= {name: (lambda n=name, b=build: b(n)) for name, build in _GRAPHS.items()}
-# What the C back end has no kernels for; it must say so.
-NOT_IN_C = {
-    *["residual", "residual_deep", "residual_step", "inception", "densenet", "two_inputs_joined"],
-    *["two_inputs_added", "two_outputs", "same_sums_twice", "mobile", "conv1d", "average_codes_2x2"],
-    *["average_codes_same", "average_sums_2x2", "average_sums_overlapping"],
-    *["average_input", "average_sums_max_step", "global_average", "global_average_wide", "zero_padding"],
-    *["global_average_step", "global_average_divided"],
-    *["step_of_vector", "reshape", "z2", "z3_pool_before", "z4_dense", "z7_activation"],
-    *["z2_weights", "z5_weights", "sign_of_input"],
-}
-C_SAMPLES = {name: build for name, build in SAMPLES.items() if name not in NOT_IN_C}

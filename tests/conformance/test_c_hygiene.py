@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from keras_gxnor.converters import c_source, emulator, host
-from tests.conformance.samples import C_SAMPLES as SAMPLES
+from tests.conformance.samples import SAMPLES
 
 ZIG = [sys.executable, "-m", "ziglang"]
 WARNINGS = (

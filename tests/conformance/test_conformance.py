@@ -13,9 +13,9 @@ import pytest
 from keras_gxnor import graph as g
 from keras_gxnor import reference
 from keras_gxnor.converters import c_source, convert, emulator, host, tflite, tflm, verification, verify
-from keras_gxnor.errors import UnsupportedGraphError, VerificationError
+from keras_gxnor.errors import VerificationError
 from tests.conformance import samples
-from tests.conformance.samples import C_SAMPLES, NOT_IN_C, SAMPLES, inputs
+from tests.conformance.samples import SAMPLES, inputs
 
 IMAGES = 12
 LITE = [name for name, (target, _) in verification.BACKENDS.items() if target == "tflite"]
@@ -26,7 +26,7 @@ def _report(graph, artifact, names):
 
 
 def test_the_samples_cover_what_they_should():
-    assert len(SAMPLES) >= 60 and set(SAMPLES) >= NOT_IN_C
+    assert len(SAMPLES) >= 60
     graphs = [build() for build in SAMPLES.values()]
     ops = [node.op for graph in graphs for node in graph.nodes]
     channels = {op.kernel.shape[-1] for op in ops if isinstance(op, (g.Dense, g.Conv2D))}
@@ -111,12 +111,6 @@ def test_tf_lite(name, weights):
     assert verification.count_mismatches(made, truth) == (0, 0)
 
 
-@pytest.mark.parametrize("name", sorted(NOT_IN_C))
-def test_c_refuses_what_it_cannot(name):
-    with pytest.raises(UnsupportedGraphError, match=r"C |ternary"):
-        c_source.emit(SAMPLES[name](), name)
-
-
 # Every third, to save time, and some of each kind: several inputs and outputs, more than three states.
 IN_TFLM = ["two_inputs_joined", "two_outputs", "same_sums_twice", "z2_weights", "z4_dense"]
 IN_TFLM = list(dict.fromkeys([*list(SAMPLES)[::3], *IN_TFLM]))
@@ -157,7 +151,7 @@ def test_tflm_ends(name, options):
     assert artifact.main == tflite.emit(graph, name, **options).main
 
 
-@pytest.mark.parametrize("name", C_SAMPLES)
+@pytest.mark.parametrize("name", SAMPLES)
 def test_c(name):
     graph = SAMPLES[name]()
     artifact = c_source.emit(graph, name)

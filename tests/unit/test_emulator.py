@@ -10,8 +10,7 @@ from keras_gxnor import reference, rewrites
 from keras_gxnor.converters import c_calls, c_emitters, c_source, emulator, firmware, host
 from keras_gxnor.converters.artifact import Artifact
 from keras_gxnor.errors import InvalidArgumentError, ToolError
-from tests.conformance.samples import C_SAMPLES as SAMPLES
-from tests.conformance.samples import Chain, inputs
+from tests.conformance.samples import SAMPLES, Chain, inputs
 
 
 @pytest.fixture(scope="module")

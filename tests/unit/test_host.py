@@ -11,8 +11,7 @@ import pytest
 from keras_gxnor import reference
 from keras_gxnor.converters import c_source, host
 from keras_gxnor.errors import InvalidArgumentError, MissingExtraError, ToolError, VerificationError
-from tests.conformance.samples import C_SAMPLES as SAMPLES
-from tests.conformance.samples import inputs
+from tests.conformance.samples import SAMPLES, inputs
 
 ZIG = [sys.executable, "-m", "ziglang", "cc"]
 BUILDS = {
