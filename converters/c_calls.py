@@ -186,13 +186,13 @@ def shape_text(shape) -> str:
     return "x".join(map(str, shape))
 
 
-def struct(numbers) -> str:
-    """The initializer of a struct of integers.
+def struct(members) -> str:
+    """The initializer of a struct of integers and of structs in it.
 
-    >>> struct([1, 2])
-    '{1, 2}'
+    >>> struct([[1, 2], 3])
+    '{{1, 2}, 3}'
     """
-    return f"{{{', '.join(str(int(n)) for n in numbers)}}}"
+    return f"{{{', '.join(struct(m) if isinstance(m, list) else str(int(m)) for m in members)}}}"
 
 
 def window(shape, size, strides, dilation, padding) -> list[int]:

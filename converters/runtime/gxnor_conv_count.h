@@ -11,7 +11,7 @@ static void gxnor_conv_count(const gxnor_conv_tiles *c, const gxnor_entry *lists
                              const gxnor_lanes *weights, gxnor_lanes *planes)
 {
     int32_t stage = c->levels + c->digits - 2;
-    uint32_t start = 1u << (c->bits - 1 - stage); /* doubled `stage` times it is 2^(bits - 1) */
+    uint32_t start = (uint32_t)1 << (c->bits - 1 - stage); /* doubled `stage` times it is 2^(bits - 1) */
     gxnor_counters counters;
     int32_t tile;
 

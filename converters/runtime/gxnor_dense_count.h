@@ -14,7 +14,7 @@ static void gxnor_dense_count(const gxnor_dense *d, const uint32_t *x, const gxn
                               gxnor_entry *list, gxnor_lanes *planes)
 {
     int32_t stage = d->levels + d->digits - 2;
-    uint32_t start = 1u << (d->bits - 1 - stage); /* doubled `stage` times it is 2^(bits - 1) */
+    uint32_t start = (uint32_t)1 << (d->bits - 1 - stage); /* doubled `stage` times it is 2^(bits - 1) */
     gxnor_counters c;
     int32_t tile;
 

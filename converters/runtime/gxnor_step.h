@@ -22,8 +22,9 @@ GXNOR_HOT static void gxnor_step(const gxnor_counters *c, const gxnor_lanes *thr
         low = (s & t0) | (low & (s | t0));
         thresholds += 2;
     }
-    gxnor_put(out, 2, words, tile, high | ~low);
-    gxnor_put(out + 1, 2, words, tile, ~low);
+    low = (gxnor_lanes)~low;
+    gxnor_put(out, 2, words, tile, high | low);
+    gxnor_put(out + 1, 2, words, tile, low);
 }
 
 #endif
