@@ -5,7 +5,7 @@
 #include <stdint.h>
 
 #include "gxnor_entry_u8.h"
-#include "gxnor_rolled.h"
+#include "gxnor_shared.h"
 
 /* Eight filters at two output pixels, then a ternary step.
    tables: 27 words for each group of three taps, up to `end`, in a ring: that of the first

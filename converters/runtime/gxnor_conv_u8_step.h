@@ -6,7 +6,7 @@
 
 #include "gxnor_column_u8.h"
 #include "gxnor_pair_u8.h"
-#include "gxnor_rolled.h"
+#include "gxnor_shared.h"
 #include "gxnor_table_u8.h"
 
 /* Convolution of bytes (the first layer) with trits, then a ternary step.
