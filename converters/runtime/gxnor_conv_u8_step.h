@@ -13,7 +13,7 @@
    weights: for each eight filters, each column of the window and each group of three of its
    taps, eight bytes: 4 * (9 * (i + 1) + 3 * (j + 1) + k + 1) for the weights i, j, k.
    steps: for each eight filters, eight starts and eight lasts (see gxnor_block_u8); the zero
-   point is in them. At most 128 weights of a filter may not be 0.
+   point is in them.
    scratch: (3 + 27 * window.width) * groups words.
    out: ceil(filters / 32) pairs {nonzero, negative} for each pixel.
 
