@@ -293,9 +293,9 @@ def _grouped_rows(kernel, groups):
 def first_conv(program: Program, layer: Layer) -> Value | None:
     """Appends a convolution of the input's bytes with a ternary step; None if tables cannot do it."""
     op, spec = layer.node.op, program.graph.nodes[layer.source.buffer].op.spec
-    if op.groups > 1 or not layer.is_ternary or not first_layer.fits(op.kernel):
-        return None
     flip, zero = input_bytes(spec)
+    if op.groups > 1 or not layer.is_ternary or not first_layer.fits(op.kernel, layer.steps, zero):
+        return None
     kernel = op.kernel
     shape = [_window(layer), kernel.shape[2], kernel.shape[3], first_layer.groups(kernel), flip, zero]
     tables = [

@@ -12,7 +12,7 @@ from keras_gxnor.errors import InvalidArgumentError, ToolError
 
 COMPILERS = ("zig", "gcc")
 _COMMON = [
-    *("-std=c99", "-O2", "-ffreestanding", "-nostdlib"),
+    *("-std=c99", "-O2", "-fomit-frame-pointer", "-ffreestanding", "-nostdlib"),
     # Without these, unwinding tables land in the image.
     *("-fno-exceptions", "-fno-unwind-tables", "-fno-asynchronous-unwind-tables"),
     *("-ffunction-sections", "-fdata-sections", "-Wl,--gc-sections", "-Wl,-T,link.ld"),

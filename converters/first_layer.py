@@ -12,21 +12,29 @@ import numpy as np
 BLOCK = 8
 # Taps that share a table, its entries, and the bytes of an entry.
 _TAPS, _ENTRIES, _ENTRY_BYTES = 3, 27, 4
-# Where 0 lies in the 16 bits of a sum, and the weights of a filter that cannot leave them:
-# 128 * 255 < 2^15.
-_BIAS, _MOST_WEIGHTS = 1 << 15, 128
+# Where 0 lies in the 16 bits of a sum less its threshold.
+_BIAS = 1 << 15
 _BOTH = 0x10001  # times a number of 16 bits: the number in both halves of a word
 
 
-def fits(kernel) -> bool:
-    """Whether the kernel's sums stay in 16 bits: at most 128 weights of a filter are not 0.
+def fits(kernel, thresholds, zero) -> bool:
+    """Whether the C code can compute a layer: trits whose sums stay within 16 bits of the thresholds.
+
+    They do if at most 128 weights of a filter are not 0, whatever the thresholds, and up to
+    256 if the thresholds are in the middle of the sums. Groups are not for it.
 
     Args:
-        kernel: Integer trits of shape (height, width, channels, filters), without groups.
+        kernel, thresholds, zero: As in `steps`.
+
+    Example:
+
+    >>> fits(np.ones((128, 1, 1, 1)), [[0, 0]], 0), fits(np.ones((129, 1, 1, 1)), [[0, 0]], 0)
+    (True, False)
     """
     kernel = np.asarray(kernel)
-    used = (kernel != 0).sum((0, 1, 2))
-    return bool(used.max(initial=0) <= _MOST_WEIGHTS and np.abs(kernel).max(initial=0) <= 1)
+    low, high, first, second = _limits(kernel, thresholds, zero)
+    above, below = high - np.minimum(first, second), np.maximum(first, second) - low
+    return bool((np.abs(kernel) <= 1).all() and (above < _BIAS).all() and (below <= _BIAS).all())
 
 
 def groups(kernel) -> int:
@@ -79,11 +87,20 @@ def steps(kernel, thresholds, zero) -> np.ndarray:
     Returns:
         uint32 of shape (blocks, 2, 8): starts and lasts. Filters beyond the last give 0.
     """
-    flat = np.asarray(kernel, np.int64).reshape(-1, kernel.shape[-1])
-    low, high = -255 * (flat < 0).sum(0), 255 * (flat > 0).sum(0)
-    raw = np.asarray(thresholds, np.int64) + zero * flat.sum(0)[:, None]
-    first, second = np.clip(raw, low[:, None], high[:, None] + 1).T  # changes no result
-    table = np.zeros((2, -(-flat.shape[1] // BLOCK) * BLOCK), np.int64)
-    table[:, : flat.shape[1]] = _BIAS - second, 2 * _BIAS - 1 - second + first
+    _, _, first, second = _limits(kernel, thresholds, zero)
+    filters = len(first)
+    table = np.zeros((2, -(-filters // BLOCK) * BLOCK), np.int64)
+    table[:, :filters] = _BIAS - second, 2 * _BIAS - 1 - second + first
     words = (table * _BOTH).astype(np.uint32)
     return np.ascontiguousarray(words.reshape(2, -1, BLOCK).transpose(1, 0, 2))
+
+
+def _limits(kernel, thresholds, zero):
+    """Least and greatest sum of the bytes as they are, and their thresholds, each int64 (filters,).
+
+    Thresholds are clipped to the sums and one above, which changes no result.
+    """
+    flat = np.asarray(kernel, np.int64).reshape(-1, kernel.shape[-1])
+    low, high = 255 * np.minimum(flat, 0).sum(0), 255 * np.maximum(flat, 0).sum(0)
+    raw = np.asarray(thresholds, np.int64) + zero * flat.sum(0)[:, None]
+    return low, high, *np.clip(raw, low[:, None], high[:, None] + 1).T

@@ -82,13 +82,13 @@ def ternary_tiles(thresholds, bits: int, lanes: int) -> np.ndarray:
 
 
 def counter_bits(low, high, stages: int) -> int:
-    """Planes of counters of sums low..high that are doubled `stages` - 1 times.
+    """Planes of counters of sums low..high that are counted from `stages` different planes on.
 
-    >>> counter_bits(-9, 9, 1), counter_bits(-576, 576, 1)
-    (8, 11)
+    >>> counter_bits(-9, 9, 1), counter_bits(-9, 9, 3), counter_bits(-576, 576, 1)
+    (8, 10, 11)
     """
     most = max(-int(low), int(high) + 1)
-    return max(_LEAST_BITS, most.bit_length() + 1, stages + 1)
+    return max(_LEAST_BITS + stages - 1, most.bit_length() + 1)
 
 
 def levels(low, high) -> int:

@@ -13,8 +13,8 @@
    4 and 8. To subtract M of the number L in these four planes, M is added to the complement:
    15 - L + M = 16 carry + (15 - L'), so L - M = L' - 16 carry = L' + 16 (complement of carry) - 16.
    That last 16, a batch, is the same in all lanes, and the caller's to take off. */
-GXNOR_HOT static void gxnor_add_rows(gxnor_counters *c, const gxnor_entries *entries, uintptr_t rows,
-                                     gxnor_lanes flip)
+GXNOR_HOT GXNOR_SHARED void gxnor_add_rows(gxnor_counters *c, const gxnor_entries *entries,
+                                           uintptr_t rows, gxnor_lanes flip)
 {
     const gxnor_entry *list = entries->list, *last = entries->last;
     int32_t batches = entries->batches;

@@ -4,10 +4,11 @@
 
 #include "gxnor_add_constant.h"
 #include "gxnor_fill.h"
+#include "gxnor_shared.h"
 
 /* Before rows are added: sets all counters to start + offset or, if `start` is 0, adds the offset
    to what they are. */
-static void gxnor_begin(gxnor_counters *c, uint32_t start, uint32_t offset)
+GXNOR_SHARED void gxnor_begin(gxnor_counters *c, uint32_t start, uint32_t offset)
 {
     if (start) {
         gxnor_fill(c, start + offset);

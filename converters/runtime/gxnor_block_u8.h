@@ -5,7 +5,7 @@
 #include <stdint.h>
 
 #include "gxnor_entry_u8.h"
-#include "gxnor_rolled.h"
+#include "gxnor_shared.h"
 
 /* Eight filters at two output pixels, then a ternary step.
    tables: 27 words for each group of three taps, up to `end`, in a ring: that of the first
@@ -18,9 +18,11 @@
    A word is u + 65536 * v mod 2^32 for a number u of the upper and v of the lower pixel:
    whatever the halves borrow from each other on the way, the word of a total is right, and
    if 0 <= u, v < 65536 its halves are u and v. That holds for
-   total = 32768 - t1 + sum and last - total = 32767 + t0 - sum, where |t - sum| <= 32641:
-   at most 128 weights are not 0, so that sums lie in an interval of 128 * 255 = 32640, and
-   thresholds are in it or one above. Bit 15 of a half then says sum >= t1, and sum < t0.
+   total = 32768 - t1 + sum and last - total = 32767 + t0 - sum, where -32768 <= sum - t < 32768
+   for all sums and both thresholds t of a filter (the exporter sees to that; it is so if at
+   most 128 weights of a filter are not 0, as the sums then lie in an interval of
+   128 * 255 = 32640, and thresholds in it or one above). Bit 15 of a half then says
+   sum >= t1, and sum < t0.
    In filters that do not exist all is 0: the weights, starts and lasts.
 
    `volatile` and the order, last filter first, keep compilers from loading weights ahead

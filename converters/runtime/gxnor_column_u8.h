@@ -5,7 +5,7 @@
 #include <stdint.h>
 
 #include "gxnor_conv_u8.h"
-#include "gxnor_rolled.h"
+#include "gxnor_shared.h"
 
 /* The bytes in a column of the window of two output pixels, one above the other:
    column[i * channels + k] = u + 65536 * v, where u is channel k of the input pixel

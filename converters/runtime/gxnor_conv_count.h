@@ -2,30 +2,29 @@
 #ifndef GXNOR_CONV_COUNT_H
 #define GXNOR_CONV_COUNT_H
 
-#include "gxnor_conv_stage.h"
-#include "gxnor_double.h"
+#include "gxnor_conv_pass.h"
 
-/* Counts the sums of all filters under one window, as gxnor_dense_count. first: its first column
-   in the strip. lists: of gxnor_list_strip, for each level. planes: c->tiles times c->bits. */
+/* Counts the sums of all filters under one window, in passes as gxnor_dense_count; a window with
+   gaps between its columns takes one for each column. first: its first column in the strip.
+   lists: of gxnor_list_strip, for each level. planes: c->tiles times c->bits. */
 static void gxnor_conv_count(const gxnor_conv_tiles *c, const gxnor_entry *lists, int32_t first,
                              const gxnor_lanes *weights, gxnor_lanes *planes)
 {
-    int32_t stage = c->levels + c->digits - 2;
-    uint32_t start = (uint32_t)1 << (c->bits - 1 - stage); /* doubled `stage` times it is 2^(bits - 1) */
-    gxnor_counters counters;
-    int32_t tile;
+    const int32_t width = c->window.dilation_x > 1 ? 1 : c->window.width;
+    uint32_t start = (uint32_t)1 << (c->bits - 1);
+    int32_t digit, level, j;
 
-    counters.bits = c->bits;
-    for (;;) {
-        gxnor_conv_stage(c, lists, first, stage, start, weights, planes);
-        if (stage-- == 0) {
-            break;
+    for (digit = 0; digit < c->digits; digit++) {
+        const gxnor_entry *list = lists;
+        for (level = 0; level < c->levels; level++) {
+            for (j = 0; j < c->window.width; j += width) {
+                gxnor_conv_pass(c, list, first + j * c->window.dilation_x, width, j, start, level + digit,
+                                weights, planes);
+                start = 0;
+            }
+            list += c->room + 2 * c->columns + 2;
         }
-        start = 0;
-        for (tile = 0; tile < c->tiles; tile++) {
-            counters.plane = planes + tile * c->bits;
-            gxnor_double(&counters);
-        }
+        weights += 2 * c->tiles * c->tile_rows;
     }
 }
 

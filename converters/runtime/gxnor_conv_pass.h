@@ -9,8 +9,9 @@
 /* Adds the input columns first .. first + count - 1 of a strip, which meet the rows of window
    column j and the following ones, to the counters of all tiles. list: of gxnor_list_strip.
    Others: gxnor_run_pass. */
-static void gxnor_conv_pass(const gxnor_conv_tiles *c, const gxnor_entry *list, int32_t first, int32_t count,
-                            int32_t j, uint32_t start, const gxnor_lanes *weights, gxnor_lanes *planes)
+static void gxnor_conv_pass(const gxnor_conv_tiles *c, const gxnor_entry *list, int32_t first,
+                            int32_t count, int32_t j, uint32_t start, int32_t stage,
+                            const gxnor_lanes *weights, gxnor_lanes *planes)
 {
     const gxnor_entry *end = list + c->room;
     const gxnor_entry *from = end + 2 * first, *to = from + 2 * count;
@@ -19,7 +20,7 @@ static void gxnor_conv_pass(const gxnor_conv_tiles *c, const gxnor_entry *list, 
     gxnor_pass pass;
 
     gxnor_plan_pass(&pass, list + from[0], to[0] - from[0], end - to[1], to[1] - from[1], none);
-    gxnor_run_pass(&pass, rows, c->tiles, c->tile_rows, start, c->bits, planes);
+    gxnor_run_pass(&pass, rows, c->tiles, c->tile_rows, start, stage, c->bits, planes);
 }
 
 #endif

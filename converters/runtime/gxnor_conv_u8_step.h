@@ -6,14 +6,14 @@
 
 #include "gxnor_column_u8.h"
 #include "gxnor_pair_u8.h"
-#include "gxnor_rolled.h"
+#include "gxnor_shared.h"
 #include "gxnor_table_u8.h"
 
 /* Convolution of bytes (the first layer) with trits, then a ternary step.
    weights: for each eight filters, each column of the window and each group of three of its
    taps, eight bytes: 4 * (9 * (i + 1) + 3 * (j + 1) + k + 1) for the weights i, j, k.
    steps: for each eight filters, eight starts and eight lasts (see gxnor_block_u8); the zero
-   point is in them. At most 128 weights of a filter may not be 0.
+   point is in them.
    scratch: (3 + 27 * window.width) * groups words.
    out: ceil(filters / 32) pairs {nonzero, negative} for each pixel.
 

@@ -10,7 +10,7 @@
    the counters of all tiles. weights: the rows of these words in the first tile. list: room for
    d->room entries. Others: gxnor_run_pass. */
 static void gxnor_dense_pass(const gxnor_dense *d, const uint32_t *x, int32_t words, int32_t level,
-                             uint32_t start, const gxnor_lanes *weights, gxnor_entry *list,
+                             uint32_t start, int32_t stage, const gxnor_lanes *weights, gxnor_entry *list,
                              gxnor_lanes *planes)
 {
     gxnor_entry *const end = list + d->room;
@@ -21,7 +21,7 @@ static void gxnor_dense_pass(const gxnor_dense *d, const uint32_t *x, int32_t wo
     both.minus = end;
     gxnor_list_pixels(&both, d, x, words, level);
     gxnor_plan_pass(&pass, list, (int32_t)(both.plus - list), both.minus, (int32_t)(end - both.minus), 0);
-    gxnor_run_pass(&pass, (uintptr_t)weights, d->tiles, d->tile_rows, start, d->bits, planes);
+    gxnor_run_pass(&pass, (uintptr_t)weights, d->tiles, d->tile_rows, start, stage, d->bits, planes);
 }
 
 #endif

@@ -11,6 +11,7 @@ static void gxnor_flush(gxnor_counters *c)
     int32_t k;
 
     if (c->carries > 0) {
+        GXNOR_ROLLED
         for (k = c->carries; k < 16; k++) {
             c->carry[k] = none;
         }

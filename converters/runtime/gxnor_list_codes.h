@@ -6,14 +6,15 @@
 
 /* Lists the codes of 32 channels whose magnitude has bit `level`. x: their `planes` planes.
    Trits are the short case: level 0, {nonzero, negative}. */
-static void gxnor_list_codes(gxnor_list *list, const uint32_t *x, int32_t planes, int32_t level,
-                             uint32_t place)
+GXNOR_SHARED void gxnor_list_codes(gxnor_list *list, const uint32_t *x, int32_t planes, int32_t level,
+                                   uint32_t place)
 {
     const uint32_t sign = x[planes - 1];
     uint32_t bit = x[0], carry = sign;
     int32_t k;
 
     /* Magnitude = (code ^ sign) + [sign]; its bit 0 is that of the code. */
+    GXNOR_ROLLED
     for (k = 1; k <= level; k++) {
         carry &= x[k - 1] ^ sign;
         bit = x[k] ^ sign ^ carry;

@@ -12,10 +12,12 @@ static void gxnor_list_column(gxnor_list *list, const gxnor_conv_tiles *c, const
     int32_t row = y * c->window.stride_y - c->window.pad_top;
     int32_t i, w;
 
+    GXNOR_ROLLED
     for (i = 0; i < c->window.height; i++) {
         if (row >= 0 && row < c->window.in_height) {
             const uint32_t *x = in + (row * c->window.in_width + column) * c->words * c->planes;
             uint32_t entry = place;
+            GXNOR_ROLLED
             for (w = 0; w < c->words; w++) {
                 gxnor_list_codes(list, x, c->planes, level, entry);
                 entry += 32 * GXNOR_LIST_STEP;

@@ -15,6 +15,7 @@ static void gxnor_list_pixels(gxnor_list *list, const gxnor_dense *d, const uint
     while (words > 0) {
         uint32_t place = pixel;
         int32_t w;
+        GXNOR_ROLLED
         for (w = 0; w < d->pixel_words; w++) {
             gxnor_list_codes(list, x, d->planes, level, place);
             place += 32 * GXNOR_LIST_STEP;

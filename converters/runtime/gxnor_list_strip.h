@@ -21,6 +21,7 @@ static void gxnor_list_strip(const gxnor_conv_tiles *c, const uint32_t *in, int3
 
     both.plus = list;
     both.minus = end;
+    GXNOR_ROLLED
     for (k = 0; k <= c->columns; k++) {
         *starts++ = (gxnor_entry)(both.plus - list);
         *starts++ = (gxnor_entry)(end - both.minus);

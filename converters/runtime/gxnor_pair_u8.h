@@ -5,7 +5,7 @@
 #include <stdint.h>
 
 #include "gxnor_block_u8.h"
-#include "gxnor_rolled.h"
+#include "gxnor_shared.h"
 
 /* All filters at two output pixels, which are written as trits to `out` (the upper pixel)
    and `below`; if both are the same place, the upper pixel stays. Other arguments as in

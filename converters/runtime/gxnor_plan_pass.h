@@ -7,8 +7,8 @@
 
 /* Prepares a pass over `plus` entries from `up` on, to add, and `minus` from `down` on, to
    subtract. none: the entry of the row that adds nothing. */
-static void gxnor_plan_pass(gxnor_pass *p, const gxnor_entry *up, int32_t plus, const gxnor_entry *down,
-                            int32_t minus, uint32_t none)
+GXNOR_SHARED void gxnor_plan_pass(gxnor_pass *p, const gxnor_entry *up, int32_t plus,
+                                  const gxnor_entry *down, int32_t minus, uint32_t none)
 {
     gxnor_take(&p->plus, up, plus, none, p->spare);
     gxnor_take(&p->minus, down, minus, none, p->spare + 8);

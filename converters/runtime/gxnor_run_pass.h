@@ -8,17 +8,18 @@
 #include "gxnor_flush.h"
 #include "gxnor_pass.h"
 
-/* Adds a pass to the counters of `tiles` tiles, which with `start` not 0 are set to that before.
+/* Adds 2^stage times a pass to the counters of `tiles` tiles, which with `start` not 0 (then stage
+   is 0) are set to that before: counts begin at plane `stage`, of which 8 must be left.
    rows: the address that entries count from in the first tile; tile_rows: rows of a tile.
    planes: `bits` of them for each tile. */
-static void gxnor_run_pass(const gxnor_pass *p, uintptr_t rows, int32_t tiles, int32_t tile_rows,
-                           uint32_t start, int32_t bits, gxnor_lanes *planes)
+GXNOR_SHARED void gxnor_run_pass(const gxnor_pass *p, uintptr_t rows, int32_t tiles, int32_t tile_rows,
+                                 uint32_t start, int32_t stage, int32_t bits, gxnor_lanes *planes)
 {
     gxnor_counters c;
 
-    c.bits = bits;
+    c.bits = bits - stage;
     for (; tiles > 0; tiles--) {
-        c.plane = planes;
+        c.plane = planes + stage;
         gxnor_begin(&c, start, p->offset);
         gxnor_add_rows(&c, &p->plus, rows, gxnor_all(0));
         gxnor_add_rows(&c, &p->minus, rows, gxnor_all(1));

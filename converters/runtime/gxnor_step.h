@@ -5,17 +5,19 @@
 #include "gxnor_all.h"
 #include "gxnor_counters.h"
 #include "gxnor_put.h"
+#include "gxnor_shared.h"
 
 /* Ternary step of counters S + 2^(bits - 1): +1 if S >= t1, -1 if S < t0, else 0, written as the
    planes {nonzero, negative} of tile `tile`. thresholds: for each bit a pair, the complements of
    that bit of t1 + 2^(bits - 1) and of t0 + 2^(bits - 1). A sum reaches a threshold if adding the
    complement and 1 carries out of the last bit. */
-GXNOR_HOT static void gxnor_step(const gxnor_counters *c, const gxnor_lanes *thresholds, uint32_t *out,
-                                 int32_t words, int32_t tile)
+GXNOR_HOT GXNOR_SHARED void gxnor_step(const gxnor_counters *c, const gxnor_lanes *thresholds,
+                                       uint32_t *out, int32_t words, int32_t tile)
 {
     const gxnor_lanes *plane = c->plane, *end = c->plane + c->bits;
     gxnor_lanes high = gxnor_all(1), low = high;
 
+    GXNOR_ROLLED
     while (plane < end) {
         const gxnor_lanes s = *plane++, t1 = thresholds[0], t0 = thresholds[1];
         high = (s & t1) | (high & (s | t1));

@@ -59,8 +59,7 @@ class Layer:
         self.x, self.kernel, self.zero = x, kernel, zero
         self.strides, self.dilation = strides, dilation
         spans = [
-            g.window_output(x.shape[a], kernel.shape[a], strides[a], dilation[a], padding)
-            for a in (0, 1)
+            g.window_output(x.shape[a], kernel.shape[a], strides[a], dilation[a], padding) for a in (0, 1)
         ]
         self.size, self.pads = [s[0] for s in spans], [s[1] for s in spans]
         sums = self.sums()
@@ -167,13 +166,13 @@ def test_the_most_weights_that_fit(run, signs, zero):
     kernel = np.ones((8, 16, 1, 4), np.int8) * signs[0]
     kernel[:, ::2] = signs[1]
     kernel[:, :, :, 2:] *= -1
-    assert first_layer.fits(kernel)
     for seed in range(4):
         x = (255 * np.random.default_rng(seed).integers(0, 2, (9, 18, 1))).astype(np.uint8)
         x[:, : 5 * seed] = 255 * (seed % 2)
         layer = Layer(x, kernel, zero, padding="same", seed=seed)
         for thresholds in (layer.thresholds, [[-40000, 40000]] * 4, [[-40000] * 2] * 4, [[40000] * 2] * 4):
             layer.thresholds = np.array(thresholds)
+            assert first_layer.fits(kernel, thresholds, zero)
             np.testing.assert_array_equal(layer.run(run), layer.expected())
 
 
@@ -220,9 +219,30 @@ def test_tables_by_hand():
 
 
 def test_fits():
-    assert first_layer.fits(np.ones((8, 16, 1, 3), np.int8))
-    assert not first_layer.fits(np.ones((129, 1, 1, 3), np.int8))
+    wide = np.array([[-(1 << 30), 1 << 30]] * 3)
+    assert first_layer.fits(np.ones((8, 16, 1, 3), np.int8), wide, 0)
+    assert not first_layer.fits(np.ones((129, 1, 1, 3), np.int8), wide, 0)
     sparse = np.zeros((10, 10, 3, 3), np.int8)
     sparse[:, :, 0] = -1
-    assert first_layer.fits(sparse)
-    assert not first_layer.fits(2 * sparse)
+    assert first_layer.fits(sparse, wide, 255)
+    assert not first_layer.fits(2 * sparse, wide, 255)
+
+
+@pytest.mark.parametrize("count", [129, 255, 256, 257, 258])
+def test_more_weights_fit_around_the_middle(run, count):
+    """Every threshold that fits is right for the least sum, the greatest and the threshold itself."""
+    kernel = np.ones((count, 1, 1, 2), np.int8)
+    kernel[:, :, :, 1] = -1
+    inputs = [np.full((count, 1, 1), value, np.uint8) for value in (0, 127, 128, 255)]
+    most, fitting = 255 * count, 0
+    borders = [0, most - 32768, most // 2, 32768, most]
+    for threshold in [border + near for border in borders for near in range(-3, 4)]:
+        thresholds = np.array([[threshold] * 2, [-threshold] * 2])
+        if not first_layer.fits(kernel, thresholds, 0):
+            continue
+        fitting += 1
+        for x in inputs:
+            layer = Layer(x, kernel)
+            layer.thresholds = thresholds
+            np.testing.assert_array_equal(layer.run(run), layer.expected(), str(threshold))
+    assert bool(fitting) == (count <= 256)
