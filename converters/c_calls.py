@@ -186,13 +186,14 @@ def shape_text(shape) -> str:
     return "x".join(map(str, shape))
 
 
-def struct(numbers) -> str:
-    """The initializer of a struct of integers.
+def struct(members) -> str:
+    """The initializer of a struct of integers and of structs of them.
 
-    >>> struct([1, 2])
-    '{1, 2}'
+    >>> struct([[1, 2], 3])
+    '{{1, 2}, 3}'
     """
-    return f"{{{', '.join(str(int(n)) for n in numbers)}}}"
+    parts = (struct(part) if isinstance(part, list) else str(int(part)) for part in members)
+    return f"{{{', '.join(parts)}}}"
 
 
 def window(shape, size, strides, dilation, padding) -> list[int]:

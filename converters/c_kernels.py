@@ -151,7 +151,7 @@ def conv(program: Program, layer: Layer) -> Value:
     rows = op.kernel.transpose(1, 0, 2, 3).reshape(-1, filters)
     table = tiles.weight_tiles(rows, program.lanes)
     shape = [
-        *_window(layer),
+        _window(layer),
         *(source.words, source.channels, source.planes, layer.levels),
         *(strip, room, columns, table.shape[2]),
         *(layer.digits, count, filters, layer.bits),
@@ -216,7 +216,7 @@ def _depthwise(program, layer):
         return _depthwise_trits(program, layer, table)
     bits = planes.bits_for(layer.result.low.min(), layer.result.high.max())
     bits = max(bits, source.planes + layer.digits)
-    shape = [*_window(layer), source.planes, source.words, layer.digits, bits]
+    shape = [_window(layer), source.planes, source.words, layer.digits, bits]
     tables = [Table("shape", "gxnor_depthwise_layer", struct(shape)), Table("weights", "uint32_t", table)]
     counters = program.temporary("uint32_t *", bits)
     made = layer.made(program)
@@ -251,7 +251,7 @@ def _conv_rows(program, layer):
     table, take, row = _grouped_rows(op.kernel, op.groups)
     filters = op.kernel.shape[3]
     shape = [
-        *_window(layer),
+        _window(layer),
         *(source.words * source.planes, take * source.planes, row),
         *(op.kernel.shape[2], filters // op.groups, filters),
     ]
@@ -297,7 +297,7 @@ def first_conv(program: Program, layer: Layer) -> Value | None:
     if op.groups > 1 or not layer.is_ternary or not first_layer.fits(op.kernel, layer.steps, zero):
         return None
     kernel = op.kernel
-    shape = [*_window(layer), kernel.shape[2], kernel.shape[3], first_layer.groups(kernel), flip, zero]
+    shape = [_window(layer), kernel.shape[2], kernel.shape[3], first_layer.groups(kernel), flip, zero]
     tables = [
         Table("shape", "gxnor_conv_u8", struct(shape)),
         Table("weights", "uint8_t", first_layer.weights(kernel)),

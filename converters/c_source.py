@@ -51,7 +51,7 @@ def emit(graph: g.Graph, name: str, lanes: int = 32) -> Artifact:
         GraphError: if the graph is not sound.
         MissingExtraError: if jinja2 is not installed.
     """
-    if lanes not in tiles.LANES:
+    if not isinstance(lanes, int) or lanes not in tiles.LANES:
         raise InvalidArgumentError(f"`lanes` must be one of {tiles.LANES}. Received: lanes={lanes!r}")
     prefix = identifier(name)
     canonical = rewrites.canonical(graph)

@@ -6,7 +6,7 @@
 
 #include "gxnor_depthwise_trits.h"
 #include "gxnor_step_words.h"
-#include "gxnor_window_pixel.h"
+#include "gxnor_window.h"
 
 /* Depthwise convolution of trits with trits, of multiplier 1, no dilation and up to 30 places,
    then a ternary step. The window covers a pixel wherever it stands.

@@ -6,7 +6,7 @@
 
 #include "gxnor_maxpool_2x2.h"
 #include "gxnor_maxpool_any.h"
-#include "gxnor_window_pixel.h"
+#include "gxnor_window.h"
 
 /* Max pooling of trits; padding does not count. The window has no dilation, and covers a pixel
    wherever it stands. words: groups of 32 channels in a pixel. `out` may be `in` if there is no
