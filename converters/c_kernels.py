@@ -296,8 +296,12 @@ def first_conv(program: Program, layer: Layer) -> Value | None:
     flip, zero = input_bytes(spec)
     if op.groups > 1 or not layer.is_ternary or not first_layer.fits(op.kernel, layer.steps, zero):
         return None
-    kernel = op.kernel
-    shape = [_window(layer), kernel.shape[2], kernel.shape[3], first_layer.groups(kernel), flip, zero]
+    kernel, place = op.kernel, _window(layer)
+    if layer.source.type.shape[0] == kernel.shape[0] == 1:
+        # Rows are computed in pairs: a sequence runs down an image of width 1, the same bytes.
+        kernel = kernel.transpose(1, 0, 2, 3)
+        place = [n for y, x in zip(place[::2], place[1::2]) for n in (x, y)]
+    shape = [place, kernel.shape[2], kernel.shape[3], first_layer.groups(kernel), flip, zero]
     tables = [
         Table("shape", "gxnor_conv_u8", struct(shape)),
         Table("weights", "uint8_t", first_layer.weights(kernel)),

@@ -18,6 +18,12 @@ def sums_without_affine(name):
     return Chain(name, (6,)).dense(9).step().dense(4).graph()
 
 
+def sequence(c, strides=2, dilation=1):
+    kernel = c.trits((1, 5, 3, 17))
+    c.add(g.Conv2D(kernel, (1, strides), "same", (1, dilation))).step()
+    return c.conv(9, (1, 3)).step().flatten().dense(3).logits()
+
+
 def sign_of_input(name):
     chain = Chain(name, (4, 4, 1)).add(g.Sign(np.array([-1], np.int8))).pool().flatten().dense(2)
     return chain.logits().graph()
@@ -83,7 +89,9 @@ MORE = {
     "sums_without_affine": sums_without_affine,
     "dead_branch": dead_branch,
     "sign_after_flatten": sign_after_flatten,
-    "five_states": lambda n: Chain(n, (4, 4, 1)).conv(3, 2).step(space=DiscreteSpace(2)).flatten().dense(2).graph(),
+    "five_states": lambda n: Chain(n, (30,)).dense(9).step(space=DiscreteSpace(2)).dense(2).graph(),
+    "sequence": lambda n: sequence(Chain(n, (1, 37, 3))).graph(),
+    "sequence_dilated": lambda n: sequence(Chain(n, (1, 37, 3)), 1, 3).graph(),
     "large_codes": lambda n: Chain(n, (27,)).step().add(g.Dense(np.full((27, 2), 3, np.int8))).graph(),
     "codes_as_output": lambda n: Chain(n, (4, 4, 1)).conv(3, 2).step().graph(),
     "input_as_output": lambda n: Chain(n, (4, 4, 1)).graph(),
