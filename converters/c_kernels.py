@@ -22,6 +22,7 @@ from keras_gxnor.converters.c_calls import (
     window,
     window_note,
 )
+from keras_gxnor.errors import UnsupportedGraphError
 
 _MOST_PLACES, _TRIT_BITS = 30, 6  # of gxnor_depthwise_trits
 _FEW = 16  # outputs below which sums are made row by row
@@ -103,11 +104,16 @@ def dense(program: Program, layer: Layer) -> Value:
     if layer.step is None and outputs < _FEW:
         return _dense_rows(program, layer)
     pixel_words, pixel_rows = source.words, source.channels
-    if source.pixels == 1:  # a vector: pixels of 32 channels, so that it can be listed in parts
-        pixel_words, pixel_rows = 1, planes.LANES
+    if source.pixels == 1 or source.channels % planes.LANES == 0:
+        pixel_words, pixel_rows = 1, planes.LANES  # no gaps: it may be listed in any parts
     words = source.pixels * source.words
     chunk = min(words, tiles.chunk_words(pixel_words, pixel_rows))
     chunk_rows = chunk // pixel_words * pixel_rows
+    if not tiles.fits_entry(chunk_rows, program.lanes):
+        raise UnsupportedGraphError(
+            f"Node `{layer.node.name}`: C lists a pixel at once, of {tiles.MAX_ROWS} channels at most, or any "
+            f"multiple of 32. Received: {source.channels} channels"
+        )
     table = tiles.weight_tiles(layer.kernel, program.lanes, chunk_rows)
     room = min(chunk_rows, len(layer.kernel))
     count = tiles.tile_count(outputs, program.lanes)

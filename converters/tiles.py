@@ -11,6 +11,7 @@ from keras_gxnor.converters.planes import digits
 LANES = (8, 32, 64, 128, 256, 512)
 _LEAST_BITS = 8  # the counters have planes of weight 1, 2, 4, 8 and 16, 32, 64, 128
 _MAX_ENTRY = 65535
+MAX_ROWS = 8190  # that a list of 32 lanes can tell apart
 _CHUNK_ROWS = 1024  # rows that a dense layer lists at once: 2 kB of scratch
 
 
@@ -102,6 +103,15 @@ def levels(low, high) -> int:
 def entry_step(lanes: int) -> int:
     """What an entry of a list counts between two rows: bytes, or rows if bytes would not fit."""
     return lanes // 4 if lanes <= 32 else 1
+
+
+def fits_entry(rows: int, lanes: int) -> bool:
+    """Whether a list can tell so many rows apart, besides the one that adds nothing.
+
+    >>> fits_entry(MAX_ROWS, 32), fits_entry(MAX_ROWS + 1, 32)
+    (True, False)
+    """
+    return (rows + 1) * entry_step(lanes) <= _MAX_ENTRY
 
 
 def chunk_words(pixel_words: int, pixel_rows: int) -> int:
