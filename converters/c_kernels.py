@@ -111,7 +111,7 @@ def dense(program: Program, layer: Layer) -> Value:
     chunk_rows = chunk // pixel_words * pixel_rows
     if not tiles.fits_entry(chunk_rows, program.lanes):
         raise UnsupportedGraphError(
-            f"Node `{layer.node.name}`: C lists a pixel at once, of {tiles.MAX_ROWS} channels at most, or any "
+            f"Node `{layer.node.name}`: a pixel may have {tiles.MAX_ROWS} channels in C, or any "
             f"multiple of 32. Received: {source.channels} channels"
         )
     table = tiles.weight_tiles(layer.kernel, program.lanes, chunk_rows)

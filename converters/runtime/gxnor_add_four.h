@@ -3,6 +3,7 @@
 #define GXNOR_ADD_FOUR_H
 
 #include "gxnor_add_row.h"
+#include "gxnor_entry.h"
 #include "gxnor_full_add.h"
 
 /* Adds the rows of four entries of a list to the planes of weight 1, 2 and 4; returns the carry,

@@ -7,7 +7,7 @@
 /* All lanes 1 if `bit` is 1, all 0 if it is 0. */
 GXNOR_INLINE gxnor_lanes gxnor_all(uint32_t bit)
 {
-#if GXNOR_LANES > 64
+#if GXNOR_LANES > 32
     const gxnor_lanes none = {0};
     return none - bit;
 #else

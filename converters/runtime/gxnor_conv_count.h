@@ -11,7 +11,7 @@ static void gxnor_conv_count(const gxnor_conv_tiles *c, const gxnor_entry *lists
                              const gxnor_lanes *weights, gxnor_lanes *planes)
 {
     const int32_t width = c->window.dilation_x > 1 ? 1 : c->window.width;
-    uint32_t start = 1u << (c->bits - 1);
+    uint32_t start = (uint32_t)1 << (c->bits - 1);
     int32_t digit, level, j;
 
     for (digit = 0; digit < c->digits; digit++) {

@@ -16,11 +16,11 @@ static void gxnor_conv_pass(const gxnor_conv_tiles *c, const gxnor_entry *list, 
     const gxnor_entry *end = list + c->room;
     const gxnor_entry *from = end + 2 * first, *to = from + 2 * count;
     const uint32_t none = (uint32_t)((first - j) * c->window.height * c->channels) * GXNOR_LIST_STEP;
+    const uintptr_t rows = (uintptr_t)weights - (uintptr_t)none * GXNOR_LIST_UNIT;
     gxnor_pass pass;
 
     gxnor_plan_pass(&pass, list + from[0], to[0] - from[0], end - to[1], to[1] - from[1], none);
-    gxnor_run_pass(&pass, (uintptr_t)weights - none * GXNOR_LIST_UNIT, c->tiles, c->tile_rows, start, stage,
-                   c->bits, planes);
+    gxnor_run_pass(&pass, rows, c->tiles, c->tile_rows, start, stage, c->bits, planes);
 }
 
 #endif

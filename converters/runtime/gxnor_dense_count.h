@@ -12,7 +12,7 @@
 static void gxnor_dense_count(const gxnor_dense *d, const uint32_t *x, const gxnor_lanes *weights,
                               gxnor_entry *list, gxnor_lanes *planes)
 {
-    uint32_t start = 1u << (d->bits - 1);
+    uint32_t start = (uint32_t)1 << (d->bits - 1);
     int32_t digit, level, first;
 
     GXNOR_ROLLED

@@ -16,6 +16,9 @@ typedef uint8_t gxnor_lanes;
 #elif GXNOR_LANES == 32
 typedef uint32_t gxnor_lanes;
 #elif defined(__GNUC__)
+/* How vectors are passed depends on the instructions allowed, but nothing here is called from
+   another file. */
+#pragma GCC diagnostic ignored "-Wpsabi"
 typedef uint32_t gxnor_lanes __attribute__((vector_size(GXNOR_LANES / 8), aligned(4), may_alias));
 #else
 #error "More than 32 lanes need a compiler of the GNU family: convert the network with lanes=32."

@@ -20,11 +20,7 @@ GXNOR_INLINE void gxnor_put(uint32_t *out, int32_t planes, int32_t words, int32_
     const int32_t first = tile * (GXNOR_LANES / 32);
     int32_t k;
     for (k = 0; k < GXNOR_LANES / 32 && first + k < words; k++) {
-#if GXNOR_LANES == 64
-        out[(first + k) * planes] = (uint32_t)(x >> (32 * k));
-#else
         out[(first + k) * planes] = x[k];
-#endif
     }
 #endif
 }

@@ -24,8 +24,9 @@ GXNOR_HOT GXNOR_SHARED void gxnor_step(const gxnor_counters *c, const gxnor_lane
         low = (s & t0) | (low & (s | t0));
         thresholds += 2;
     }
-    gxnor_put(out, 2, words, tile, high | ~low);
-    gxnor_put(out + 1, 2, words, tile, ~low);
+    low = (gxnor_lanes)~low;
+    gxnor_put(out, 2, words, tile, high | low);
+    gxnor_put(out + 1, 2, words, tile, low);
 }
 
 #endif

@@ -18,7 +18,7 @@ static void gxnor_sums_tiles(const gxnor_lanes *counters, int32_t bits, int32_t 
         for (b = 0; b < bits; b++) {
             count |= gxnor_lane(counters[b], lane) << b;
         }
-        *sums++ = (int32_t)count - (int32_t)(1u << (bits - 1));
+        *sums++ = (int32_t)(count - ((uint32_t)1 << (bits - 1)));
         if (lane == GXNOR_LANES - 1) {
             counters += bits;
         }
