@@ -187,12 +187,13 @@ def shape_text(shape) -> str:
 
 
 def struct(members) -> str:
-    """The initializer of a struct of integers and of structs in it.
+    """The initializer of a struct of integers and of structs of them.
 
     >>> struct([[1, 2], 3])
     '{{1, 2}, 3}'
     """
-    return f"{{{', '.join(struct(m) if isinstance(m, list) else str(int(m)) for m in members)}}}"
+    parts = (struct(part) if isinstance(part, list) else str(int(part)) for part in members)
+    return f"{{{', '.join(parts)}}}"
 
 
 def window(shape, size, strides, dilation, padding) -> list[int]:

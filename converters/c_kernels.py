@@ -22,6 +22,7 @@ from keras_gxnor.converters.c_calls import (
     window,
     window_note,
 )
+from keras_gxnor.errors import UnsupportedGraphError
 
 _MOST_PLACES, _TRIT_BITS = 30, 6  # of gxnor_depthwise_trits
 _FEW = 16  # outputs below which sums are made row by row
@@ -103,11 +104,16 @@ def dense(program: Program, layer: Layer) -> Value:
     if layer.step is None and outputs < _FEW:
         return _dense_rows(program, layer)
     pixel_words, pixel_rows = source.words, source.channels
-    if source.pixels == 1:  # a vector: pixels of 32 channels, so that it can be listed in parts
-        pixel_words, pixel_rows = 1, planes.LANES
+    if source.pixels == 1 or source.channels % planes.LANES == 0:
+        pixel_words, pixel_rows = 1, planes.LANES  # no gaps: it may be listed in any parts
     words = source.pixels * source.words
     chunk = min(words, tiles.chunk_words(pixel_words, pixel_rows))
     chunk_rows = chunk // pixel_words * pixel_rows
+    if not tiles.fits_entry(chunk_rows, program.lanes):
+        raise UnsupportedGraphError(
+            f"Node `{layer.node.name}`: a pixel may have {tiles.MAX_ROWS} channels in C, or any "
+            f"multiple of 32. Received: {source.channels} channels"
+        )
     table = tiles.weight_tiles(layer.kernel, program.lanes, chunk_rows)
     room = min(chunk_rows, len(layer.kernel))
     count = tiles.tile_count(outputs, program.lanes)
@@ -296,8 +302,12 @@ def first_conv(program: Program, layer: Layer) -> Value | None:
     flip, zero = input_bytes(spec)
     if op.groups > 1 or not layer.is_ternary or not first_layer.fits(op.kernel, layer.steps, zero):
         return None
-    kernel = op.kernel
-    shape = [_window(layer), kernel.shape[2], kernel.shape[3], first_layer.groups(kernel), flip, zero]
+    kernel, place = op.kernel, _window(layer)
+    if layer.source.type.shape[0] == kernel.shape[0] == 1:
+        # Rows are computed in pairs: a sequence runs down an image of width 1, the same bytes.
+        kernel = kernel.transpose(1, 0, 2, 3)
+        place = [n for y, x in zip(place[::2], place[1::2]) for n in (x, y)]
+    shape = [place, kernel.shape[2], kernel.shape[3], first_layer.groups(kernel), flip, zero]
     tables = [
         Table("shape", "gxnor_conv_u8", struct(shape)),
         Table("weights", "uint8_t", first_layer.weights(kernel)),

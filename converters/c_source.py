@@ -51,7 +51,7 @@ def emit(graph: g.Graph, name: str, lanes: int = 32) -> Artifact:
         GraphError: if the graph is not sound.
         MissingExtraError: if jinja2 is not installed.
     """
-    if lanes not in tiles.LANES:
+    if not isinstance(lanes, int) or lanes not in tiles.LANES:
         raise InvalidArgumentError(f"`lanes` must be one of {tiles.LANES}. Received: lanes={lanes!r}")
     prefix = identifier(name)
     canonical = rewrites.canonical(graph)
@@ -97,24 +97,9 @@ class _Writer:
 
     def __init__(self, graph, prefix, program, plan):
         self.prefix, self.program, self.plan = prefix, program, plan
-        types = graph.check()
-        self.inputs = [
-            {
-                "suffix": suffix,
-                "name": f"input{suffix}",
-                "dtype": op.spec.dtype,
-                "size": math.prod(op.shape),
-                "shape": shape_text(op.shape),
-                "scale": float_literal(op.spec.scale),
-                "zero_point": op.spec.zero_point,
-                "word": plan.offsets[index],
-            }
-            for index, (op, suffix) in enumerate(zip(graph.inputs, _suffixes(graph.inputs)))
-        ]
-        self.outputs = [
-            {"suffix": suffix, "name": f"logits{suffix}", "size": math.prod(types[index].shape)}
-            for index, suffix in zip(graph.outputs, _suffixes(graph.outputs))
-        ]
+        self.inputs, self.outputs = ends(graph)
+        for index, end in enumerate(self.inputs):
+            end["word"] = plan.offsets[index]
 
     def scratch(self, buffer: int) -> str:
         """A place in the scratch, uint32_t *."""
@@ -167,9 +152,36 @@ class _Writer:
         return found + [(self.outputs[i]["name"], "float *", "") for i in sorted(outputs)]
 
 
-def _suffixes(ends) -> list[str]:
+def ends(graph: g.Graph) -> tuple[list[dict], list[dict]]:
+    """What C calls the inputs and the outputs: `input` and `logits`, or numbered if there are several.
+
+    Returns:
+        (inputs, outputs), a dict each: `name`, `suffix` of its macros, `size`; and of inputs
+        `dtype`, `shape`, `scale` and `zero_point`.
+    """
+    types = graph.check()
+    inputs = [
+        {
+            "suffix": suffix,
+            "name": f"input{suffix}",
+            "dtype": op.spec.dtype,
+            "size": math.prod(op.shape),
+            "shape": shape_text(op.shape),
+            "scale": float_literal(op.spec.scale),
+            "zero_point": op.spec.zero_point,
+        }
+        for op, suffix in zip(graph.inputs, _suffixes(graph.inputs))
+    ]
+    outputs = [
+        {"suffix": suffix, "name": f"logits{suffix}", "size": math.prod(types[index].shape)}
+        for index, suffix in zip(graph.outputs, _suffixes(graph.outputs))
+    ]
+    return inputs, outputs
+
+
+def _suffixes(several) -> list[str]:
     """Nothing if there is one of them, else numbers from 1."""
-    return [""] if len(ends) == 1 else [str(i) for i in range(1, len(ends) + 1)]
+    return [""] if len(several) == 1 else [str(i) for i in range(1, len(several) + 1)]
 
 
 def _wrapped(statement: str) -> str:

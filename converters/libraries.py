@@ -84,8 +84,11 @@ emit.__signature__ = _signature()
 
 def _fields(base, version) -> dict:
     """What the templates say."""
-    entry, prefix = base.graph.input, base.name
-    offset = f"q - {entry.spec.zero_point}" if entry.spec.zero_point >= 0 else f"q + {-entry.spec.zero_point}"
+    prefix = base.name
+    inputs, outputs = c_source.ends(base.graph)
+    for end, entry in zip(inputs, base.graph.inputs):
+        zero, scale = entry.spec.zero_point, float_literal(entry.spec.scale).rstrip("f")
+        end["codes"] = f"{scale} * (q {'-' if zero >= 0 else '+'} {abs(zero)})"
     purposes = {f"src/{prefix}.h": "The network."}
     purposes |= {path.format(prefix): purpose for path, (_, purpose) in _FILES.items()}
     return {
@@ -98,9 +101,9 @@ def _fields(base, version) -> dict:
         "about": f"Ternary neural network {prefix} in plain C, {base.sizes['weights']} bytes of weights",
         "more": _MORE,
         "url": _URL,
-        "dtype": entry.spec.dtype,
-        "shape": " x ".join(map(str, entry.shape)),
-        "codes": f"{float_literal(entry.spec.scale).rstrip('f')} * ({offset})",
+        "inputs": inputs,
+        "outputs": outputs,
+        "passes": ", ".join(end["name"] for end in [*inputs, *outputs]),
         "sizes": base.sizes,
         "files": list(purposes.items()),
     }

@@ -11,8 +11,8 @@ from keras_gxnor.converters.planes import digits
 LANES = (8, 32, 64, 128, 256, 512)
 _LEAST_BITS = 8  # the counters have planes of weight 1, 2, 4, 8 and 16, 32, 64, 128
 _MAX_ENTRY = 65535
+MAX_ROWS = 8190  # that a list of 32 lanes can tell apart
 _CHUNK_ROWS = 1024  # rows that a dense layer lists at once: 2 kB of scratch
-_STRIP_ENTRIES = 2048  # entries that a convolution lists at once, if one window needs no more
 
 
 def tile_count(channels: int, lanes: int) -> int:
@@ -105,6 +105,15 @@ def entry_step(lanes: int) -> int:
     return lanes // 4 if lanes <= 32 else 1
 
 
+def fits_entry(rows: int, lanes: int) -> bool:
+    """Whether a list can tell so many rows apart, besides the one that adds nothing.
+
+    >>> fits_entry(MAX_ROWS, 32), fits_entry(MAX_ROWS + 1, 32)
+    (True, False)
+    """
+    return (rows + 1) * entry_step(lanes) <= _MAX_ENTRY
+
+
 def chunk_words(pixel_words: int, pixel_rows: int) -> int:
     """Words of a dense layer's input that are listed at once: whole pixels, about 1,024 rows."""
     return pixel_words * max(1, _CHUNK_ROWS // pixel_rows)
@@ -112,6 +121,10 @@ def chunk_words(pixel_words: int, pixel_rows: int) -> int:
 
 def strip(out_width: int, stride: int, span: int, column: int, lanes: int) -> int:
     """How many output pixels in a row share their lists; 0 if not even one window fits.
+
+    A strip lists anew the columns that its first window has in common with the one before: it is
+    made so long that these are at most half as many as the others, which costs a few percent
+    of the time and, with windows of one column, no more scratch than one pixel needs.
 
     Args:
         out_width: Output pixels in a row.
@@ -123,5 +136,5 @@ def strip(out_width: int, stride: int, span: int, column: int, lanes: int) -> in
     columns = (_MAX_ENTRY // entry_step(lanes) - 1) // column
     if columns < span:
         return 0
-    wanted = max(1, 1 + (_STRIP_ENTRIES // column - span) // stride)
+    wanted = max(1, -(-2 * (span - stride) // stride))
     return min(out_width, wanted, 1 + (columns - span) // stride)

@@ -4,6 +4,8 @@
 
 #include <stdint.h>
 
+#include "gxnor_shared.h"
+
 /* sum = (sum & keep) + x * w for 32 channels: w is the trit {nonzero, negative} of each,
    two's complement makes -x of ~x and a carry of 1. x_planes <= planes, which must be enough for
    the sum, or it is right modulo 2^planes. */
@@ -13,6 +15,7 @@ static void gxnor_accumulate(const uint32_t *x, int32_t x_planes, uint32_t nonze
     uint32_t term = 0, carry = negative;
     int32_t b;
 
+    GXNOR_ROLLED
     for (b = 0; b < x_planes; b++) {
         const uint32_t old = sum[b] & keep;
         uint32_t odd;
@@ -21,6 +24,7 @@ static void gxnor_accumulate(const uint32_t *x, int32_t x_planes, uint32_t nonze
         sum[b] = odd ^ carry;
         carry = (old & term) | (carry & odd);
     }
+    GXNOR_ROLLED
     for (; b < planes; b++) {
         const uint32_t old = sum[b] & keep, odd = old ^ term;
         sum[b] = odd ^ carry;

@@ -4,6 +4,8 @@
 
 #include <stdint.h>
 
+#include "gxnor_shared.h"
+
 /* Copies the channels of every pixel to channels `to`, to + 1, ... of pixels of out_words
    groups: a part of a concatenation. in_planes <= planes: codes are extended by their sign.
    Parts must come in ascending order: in the words a part touches, bits below `to` are kept and
@@ -18,11 +20,14 @@ static void gxnor_channels(const uint32_t *in, int32_t in_planes, int32_t channe
     int32_t p, b, k;
 
     out += (to >> 5) * planes;
+    GXNOR_ROLLED
     for (p = 0; p < pixels; p++) {
+        GXNOR_ROLLED
         for (b = 0; b < planes; b++) {
             const uint32_t *source = in + (b < in_planes ? b : in_planes - 1);
             uint32_t *target = out + b;
             uint32_t left = *target & below;
+            GXNOR_ROLLED
             for (k = 0; k < words; k++) {
                 *target = left | (*source << shift);
                 left = (*source >> 1) >> (31 - shift); /* 0 if shift is 0 */

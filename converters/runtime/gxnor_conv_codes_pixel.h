@@ -6,6 +6,7 @@
 
 #include "gxnor_dot_codes.h"
 #include "gxnor_gather.h"
+#include "gxnor_shared.h"
 
 /* The sums of all filters of a convolution of codes at output pixel (y, x).
    weights: a row of c->row times `digits` pairs {pos, neg} for each filter, see gxnor_dot_codes.
@@ -17,6 +18,7 @@ static void gxnor_conv_codes_pixel(const gxnor_conv *c, const uint32_t *in, int3
     int32_t group = 0;
     int32_t o;
 
+    GXNOR_ROLLED
     for (o = 0; o < c->filters; o++) {
         if (o == group * c->group_filters) {
             gxnor_gather(c, in, planes, y, x, group++, patch);

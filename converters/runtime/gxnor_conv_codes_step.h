@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "gxnor_conv_codes_pixel.h"
+#include "gxnor_shared.h"
 #include "gxnor_sums_step.h"
 
 /* Convolution of codes of any planes, in any groups, then a step of any number of thresholds.
@@ -19,7 +20,9 @@ static void gxnor_conv_codes_step(const gxnor_conv *c, const uint32_t *in, int32
     const int32_t group = ((c->filters + 31) / 32) * out_planes;
     int32_t y, x;
 
+    GXNOR_ROLLED
     for (y = 0; y < c->window.out_height; y++) {
+        GXNOR_ROLLED
         for (x = 0; x < c->window.out_width; x++) {
             gxnor_conv_codes_pixel(c, in, planes, weights, digits, y, x, patch, sums);
             gxnor_sums_step(sums, c->filters, 1, thresholds, steps, low, out, out_planes);

@@ -4,6 +4,7 @@
 
 #include "gxnor_conv_count.h"
 #include "gxnor_list_levels.h"
+#include "gxnor_shared.h"
 #include "gxnor_step_tiles.h"
 
 /* Convolution of codes, then a ternary step.
@@ -14,9 +15,12 @@ static void gxnor_conv_step(const gxnor_conv_tiles *c, const uint32_t *in, const
 {
     int32_t y, x, k;
 
+    GXNOR_ROLLED
     for (y = 0; y < c->window.out_height; y++) {
+        GXNOR_ROLLED
         for (x = 0; x < c->window.out_width; x += c->strip) {
             const int32_t pixels = gxnor_list_levels(c, in, y, x, lists);
+            GXNOR_ROLLED
             for (k = 0; k < pixels; k++) {
                 gxnor_conv_count(c, lists, k * c->window.stride_x, weights, counters);
                 gxnor_step_tiles(counters, c->bits, thresholds, c->filters, c->tiles, out);

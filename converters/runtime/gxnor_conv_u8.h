@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-#include "gxnor_window_pixel.h"
+#include "gxnor_window.h"
 
 /* The geometry of a convolution of bytes: the first layer of an image.
    channels: bytes of an input pixel; filters: channels of an output pixel.

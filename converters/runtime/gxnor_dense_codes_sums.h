@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "gxnor_dot_codes.h"
+#include "gxnor_shared.h"
 
 /* Dense layer on codes that keeps its sums.
    x: `words` groups of `planes` words. weights: a row of `words` times `digits` pairs {pos, neg}
@@ -15,6 +16,7 @@ static void gxnor_dense_codes_sums(const uint32_t *x, int32_t planes, int32_t wo
 {
     int32_t o;
 
+    GXNOR_ROLLED
     for (o = 0; o < outputs; o++) {
         sums[o] = gxnor_dot_codes(x, planes, weights, digits, words);
         weights += 2 * words * digits;

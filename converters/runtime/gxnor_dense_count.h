@@ -15,9 +15,12 @@ static void gxnor_dense_count(const gxnor_dense *d, const uint32_t *x, const gxn
     uint32_t start = (uint32_t)1 << (d->bits - 1);
     int32_t digit, level, first;
 
+    GXNOR_ROLLED
     for (digit = 0; digit < d->digits; digit++) {
+        GXNOR_ROLLED
         for (level = 0; level < d->levels; level++) {
             const gxnor_lanes *rows = weights;
+            GXNOR_ROLLED
             for (first = 0; first < d->words; first += d->chunk) {
                 const int32_t left = d->words - first, words = left < d->chunk ? left : d->chunk;
                 gxnor_dense_pass(d, x + first * d->planes, words, level, start, level + digit, rows, list,

@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "gxnor_dot.h"
+#include "gxnor_shared.h"
 
 /* Dense layer on trits that keeps its sums.
    x: `words` pairs {nonzero, negative}. weights: a row of `words` such pairs for each output. */
@@ -13,6 +14,7 @@ static void gxnor_dense_sums(const uint32_t *x, int32_t words, const uint32_t *w
 {
     int32_t o;
 
+    GXNOR_ROLLED
     for (o = 0; o < outputs; o++) {
         sums[o] = gxnor_dot(x, weights, words);
         weights += 2 * words;

@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "gxnor_accumulate.h"
+#include "gxnor_shared.h"
 #include "gxnor_window_pixel.h"
 
 /* A depthwise convolution of multiplier 1.
@@ -27,11 +28,14 @@ static void gxnor_depthwise(const gxnor_depthwise_layer *d, const uint32_t *in,
     int32_t i, j, digit;
 
     weights += word * d->digits * places;
+    GXNOR_ROLLED
     for (i = 0; i < d->window.height; i++) {
+        GXNOR_ROLLED
         for (j = 0; j < d->window.width; j++) {
             const int32_t pixel = gxnor_window_pixel(&d->window, y, x, i, j);
             const uint32_t inside = (uint32_t)(pixel < 0) - 1u;
             const uint32_t *source = in + ((pixel < 0 ? 0 : pixel) * d->words + word) * d->planes;
+            GXNOR_ROLLED
             for (digit = 0; digit < d->digits; digit++) {
                 const uint32_t *pair = weights + digit * places;
                 gxnor_accumulate(source, d->planes, pair[0] & inside, pair[1] & inside,

@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "gxnor_depthwise.h"
+#include "gxnor_shared.h"
 #include "gxnor_step_words.h"
 
 /* Depthwise convolution, then a ternary step.
@@ -16,8 +17,11 @@ static void gxnor_depthwise_step(const gxnor_depthwise_layer *d, const uint32_t 
 {
     int32_t y, x, k;
 
+    GXNOR_ROLLED
     for (y = 0; y < d->window.out_height; y++) {
+        GXNOR_ROLLED
         for (x = 0; x < d->window.out_width; x++) {
+            GXNOR_ROLLED
             for (k = 0; k < d->words; k++) {
                 gxnor_depthwise(d, in, weights, y, x, k, counters);
                 gxnor_step_words(counters, d->bits, thresholds + 2 * k * d->bits, out);

@@ -4,6 +4,8 @@
 
 #include <stdint.h>
 
+#include "gxnor_shared.h"
+
 /* The counters of 32 channels of a depthwise convolution of trits with windows of up to 30
    places: 6 planes of U = S + 32, kept in registers.
    in: the word of the first pixel under the window; row_step, column_step: words between pixels.
@@ -20,8 +22,10 @@ static void gxnor_depthwise_trits(const uint32_t *in, int32_t row_step, int32_t 
     uint32_t s5 = 0u - ((start >> 5) & 1u);
     int32_t i, j;
 
+    GXNOR_ROLLED
     for (i = 0; i < rows; i++) {
         const uint32_t *x = in, *w = weights;
+        GXNOR_ROLLED
         for (j = 0; j < columns; j++) {
             const uint32_t nonzero = x[0] & w[0];
             const uint32_t minus = nonzero & (x[1] ^ w[1]);

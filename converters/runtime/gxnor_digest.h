@@ -4,12 +4,15 @@
 
 #include <stdint.h>
 
+#include "gxnor_shared.h"
+
 /* 32-bit FNV-1a digest of `size` words, which goes on from the digest of what came before;
    2166136261 is that of nothing. */
-static uint32_t gxnor_digest(uint32_t digest, const uint32_t *x, int32_t size)
+GXNOR_SHARED uint32_t gxnor_digest(uint32_t digest, const uint32_t *x, int32_t size)
 {
     int32_t i;
 
+    GXNOR_ROLLED
     for (i = 0; i < size; i++) {
         digest = (digest ^ x[i]) * 16777619u;
     }

@@ -4,11 +4,14 @@
 
 #include <stdint.h>
 
+#include "gxnor_shared.h"
+
 /* Averages of sums: one division each, rounded to float on every machine alike (see gxnor_affine). */
 static void gxnor_divide(const int32_t *sums, int32_t size, int32_t divisor, float *x)
 {
     int32_t i;
 
+    GXNOR_ROLLED
     for (i = 0; i < size; i++) {
         volatile float value = (float)sums[i] / (float)divisor;
         x[i] = value;

@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "gxnor_popcount_difference.h"
+#include "gxnor_shared.h"
 
 /* The sum of 32 * words products of codes of any planes and weights of any digits.
    x: `words` groups of `planes` words. w: for each of them `digits` pairs {pos, neg} from the least:
@@ -16,10 +17,13 @@ static int32_t gxnor_dot_codes(const uint32_t *x, int32_t planes, const uint32_t
     int32_t sum = 0;
     int32_t k, b, j;
 
+    GXNOR_ROLLED
     for (k = 0; k < words; k++) {
         int32_t value = 0;
+        GXNOR_ROLLED
         for (b = planes - 1; b >= 0; b--) {
             int32_t part = 0;
+            GXNOR_ROLLED
             for (j = 2 * digits - 2; j >= 0; j -= 2) {
                 part = 2 * part + gxnor_popcount_difference(x[b] & w[j], x[b] & w[j + 1]);
             }

@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "gxnor_conv.h"
+#include "gxnor_shared.h"
 #include "gxnor_window_pixel.h"
 
 /* Copies the pixels of codes under the window of output pixel (y, x) to `patch`, side by
@@ -20,11 +21,14 @@ static void gxnor_gather(const gxnor_conv *c, const uint32_t *in, int32_t planes
     const int32_t first = word < last ? word : last;
     int32_t i, j, k;
 
+    GXNOR_ROLLED
     for (i = 0; i < c->window.height; i++) {
+        GXNOR_ROLLED
         for (j = 0; j < c->window.width; j++) {
             const int32_t pixel = gxnor_window_pixel(&c->window, y, x, i, j);
             const uint32_t mask = (uint32_t)(pixel < 0) - 1u;
             const uint32_t *source = in + (pixel < 0 ? 0 : pixel * c->in_step) + first;
+            GXNOR_ROLLED
             for (k = 0; k < c->take; k++) {
                 *patch++ = source[k] & mask;
             }

@@ -12,6 +12,7 @@ static void gxnor_list_pixels(gxnor_list *list, const gxnor_dense *d, const uint
 {
     uint32_t pixel = GXNOR_LIST_STEP;
 
+    GXNOR_ROLLED
     while (words > 0) {
         uint32_t place = pixel;
         int32_t w;

@@ -4,6 +4,8 @@
 
 #include <stdint.h>
 
+#include "gxnor_shared.h"
+
 /* Max of four pixels of trits: the one at `in` and those `right`, `down` and `right + down`
    words further; a distance of 0 stands for pixels that are missing: one taken twice changes
    no maximum. */
@@ -13,6 +15,7 @@ static void gxnor_maxpool_2x2(const uint32_t *in, int32_t right, int32_t down, i
     const uint32_t *a = in, *b = in + right, *c = in + down, *d = in + down + right;
     int32_t k;
 
+    GXNOR_ROLLED
     for (k = 0; k < words; k++) {
         const uint32_t negative = a[1] & b[1] & c[1] & d[1];
         const uint32_t ab = (a[0] & ~a[1]) | (b[0] & ~b[1]);

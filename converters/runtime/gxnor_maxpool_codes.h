@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "gxnor_maximum.h"
+#include "gxnor_shared.h"
 #include "gxnor_window_pixel.h"
 
 /* Max pooling of codes of any number of planes; padding does not count, and every window
@@ -16,13 +17,18 @@ static void gxnor_maxpool_codes(const gxnor_window *w, const uint32_t *in, int32
     const int32_t group = words * planes;
     int32_t y, x, i, j, k;
 
+    GXNOR_ROLLED
     for (y = 0; y < w->out_height; y++) {
+        GXNOR_ROLLED
         for (x = 0; x < w->out_width; x++) {
             uint32_t always = UINT32_MAX;
+            GXNOR_ROLLED
             for (i = 0; i < w->height; i++) {
+                GXNOR_ROLLED
                 for (j = 0; j < w->width; j++) {
                     const int32_t pixel = gxnor_window_pixel(w, y, x, i, j);
                     if (pixel >= 0) {
+                        GXNOR_ROLLED
                         for (k = 0; k < group; k += planes) {
                             gxnor_maximum(in + pixel * group + k, out + k, planes, always);
                         }

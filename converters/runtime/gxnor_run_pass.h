@@ -18,6 +18,7 @@ GXNOR_SHARED void gxnor_run_pass(const gxnor_pass *p, uintptr_t rows, int32_t ti
     gxnor_counters c;
 
     c.bits = bits - stage;
+    GXNOR_ROLLED
     for (; tiles > 0; tiles--) {
         c.plane = planes + stage;
         gxnor_begin(&c, start, p->offset);

@@ -4,6 +4,8 @@
 
 #include <stdint.h>
 
+#include "gxnor_shared.h"
+
 /* Negates the channels whose bit is set in `mask`, as ~x + 1. mask: `words` words.
    in_planes <= planes, which must be enough for every result: -(-2) needs 3. No overlap. */
 static void gxnor_sign(const uint32_t *in, int32_t in_planes, const uint32_t *mask, uint32_t *out,
@@ -11,10 +13,13 @@ static void gxnor_sign(const uint32_t *in, int32_t in_planes, const uint32_t *ma
 {
     int32_t p, k, b;
 
+    GXNOR_ROLLED
     for (p = 0; p < pixels; p++) {
+        GXNOR_ROLLED
         for (k = 0; k < words; k++) {
             const uint32_t flip = mask[k];
             uint32_t carry = flip, term = 0;
+            GXNOR_ROLLED
             for (b = 0; b < planes; b++) {
                 if (b < in_planes) {
                     term = *in++ ^ flip;

@@ -4,6 +4,8 @@
 
 #include <stdint.h>
 
+#include "gxnor_shared.h"
+
 /* Input bytes to codes: value = (byte ^ flip) - zero. flip: 0, or 0x80 for int8 codes, which
    are then read as q + 128. zero: the byte (flipped) that means 0. `planes` must be enough for
    all values. */
@@ -12,16 +14,20 @@ static void gxnor_slice(const uint8_t *in, uint32_t flip, uint32_t zero, int32_t
 {
     int32_t p, c, b;
 
+    GXNOR_ROLLED
     for (p = 0; p < pixels; p++) {
+        GXNOR_ROLLED
         for (c = 0; c < channels; c++) {
             uint32_t value = (*in++ ^ flip) - zero;
             if ((c & 31) == 0) {
+                GXNOR_ROLLED
                 for (b = 0; b < planes; b++) {
                     *out++ = value & 1u;
                     value >>= 1;
                 }
             } else {
                 uint32_t *group = out - planes;
+                GXNOR_ROLLED
                 for (b = 0; b < planes; b++) {
                     group[b] |= (value & 1u) << (c & 31);
                     value >>= 1;

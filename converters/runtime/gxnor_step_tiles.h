@@ -13,6 +13,7 @@ static void gxnor_step_tiles(gxnor_lanes *planes, int32_t bits, const gxnor_lane
     int32_t tile;
 
     c.bits = bits;
+    GXNOR_ROLLED
     for (tile = 0; tile < tiles; tile++) {
         c.plane = planes + tile * bits;
         gxnor_step(&c, thresholds + 2 * tile * bits, out, (channels + 31) / 32, tile);

@@ -4,6 +4,8 @@
 
 #include <stdint.h>
 
+#include "gxnor_shared.h"
+
 /* Ternary step of 32 counters: +1 if S >= t1, -1 if S < t0, else 0; t0 <= t1.
    counters: `bits` planes of U = S + 2^(bits-1). thresholds: `bits` pairs {~plane of T1, ~plane of
    T0} from the least, T = t + 2^(bits-1). out: {nonzero, negative}.
@@ -14,6 +16,7 @@ static void gxnor_step_words(const uint32_t *counters, int32_t bits, const uint3
     uint32_t high = UINT32_MAX, low = UINT32_MAX;
     int32_t b;
 
+    GXNOR_ROLLED
     for (b = 0; b < bits; b++) {
         const uint32_t u = counters[b], t1 = thresholds[0], t0 = thresholds[1];
         high = (u & t1) | (high & (u | t1));

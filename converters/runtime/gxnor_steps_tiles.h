@@ -2,6 +2,7 @@
 #ifndef GXNOR_STEPS_TILES_H
 #define GXNOR_STEPS_TILES_H
 
+#include "gxnor_shared.h"
 #include "gxnor_steps.h"
 
 /* Step of the counters of all tiles of a pixel to codes of `planes` planes. thresholds: `steps`
@@ -14,6 +15,7 @@ static void gxnor_steps_tiles(gxnor_lanes *counters, int32_t bits, const gxnor_l
     int32_t tile;
 
     c.bits = bits;
+    GXNOR_ROLLED
     for (tile = 0; tile < tiles; tile++) {
         c.plane = counters + tile * bits;
         gxnor_steps(&c, thresholds + tile * steps * bits, steps, low, out, planes, (channels + 31) / 32,

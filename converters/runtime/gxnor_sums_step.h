@@ -4,6 +4,8 @@
 
 #include <stdint.h>
 
+#include "gxnor_shared.h"
+
 /* Step of sums to low + the number of thresholds reached (sum >= t), as codes of `planes` planes.
    thresholds: `steps` for each channel. out: ceil(channels / 32) groups a pixel. */
 static void gxnor_sums_step(const int32_t *sums, int32_t channels, int32_t pixels,
@@ -12,14 +14,18 @@ static void gxnor_sums_step(const int32_t *sums, int32_t channels, int32_t pixel
 {
     int32_t p, c, k;
 
+    GXNOR_ROLLED
     for (p = 0; p < pixels; p++) {
         const int32_t *threshold = thresholds;
+        GXNOR_ROLLED
         for (c = 0; c < channels; c++) {
             const uint32_t below = ((uint32_t)1 << (c & 31)) - 1u;
             uint32_t value = (uint32_t)low;
+            GXNOR_ROLLED
             for (k = 0; k < steps; k++) {
                 value += (uint32_t)(*sums >= *threshold++);
             }
+            GXNOR_ROLLED
             for (k = 0; k < planes; k++) {
                 out[k] = (out[k] & below) | ((value & 1u) << (c & 31));
                 value >>= 1;

@@ -7,6 +7,7 @@ back end can be tested alone. `SAMPLES` maps a name to a zero-argument builder.
 import numpy as np
 
 from keras_gxnor import graph as g
+from keras_gxnor import reference
 from keras_gxnor.spaces import DiscreteSpace
 
 TERNARY, BINARY = DiscreteSpace(1), DiscreteSpace(0)
@@ -140,6 +141,12 @@ def inputs(graph, batch=8, seed=0):
         x[0], x[1] = limits.min, limits.max
         found.append(x.astype(op.spec.dtype))
     return found[0] if len(found) == 1 else tuple(found)
+
+
+def same(made, graph, x) -> bool:
+    """Whether the logits `made` are those of the reference, at every output."""
+    parts = [y if isinstance(y, tuple) else (y,) for y in (made, reference.run(graph, x))]
+    return all(np.array_equal(a, b.astype(np.float32)) for a, b in zip(*parts, strict=True))
 
 
 def _small_cnn(name, seed=0):

@@ -237,7 +237,7 @@ def test_zephyr(chosen, tmp_path, build):
             build(folder)
 
 
-@pytest.mark.parametrize("sample", ["cnn_small", "dense_only"])
+@pytest.mark.parametrize("sample", ["cnn_small", "dense_only", "two_inputs_joined", "two_outputs"])
 def test_the_arduino_example(sample, tmp_path):
     artifact = made(sample=sample)
     artifact.write(tmp_path)

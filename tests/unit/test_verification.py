@@ -9,7 +9,6 @@ from keras_gxnor import InputSpec, evaluation
 from keras_gxnor.converters import convert, verification, verify
 from keras_gxnor.errors import (
     InvalidArgumentError,
-    UnsupportedGraphError,
     UnsupportedLayerError,
     VerificationError,
 )
@@ -124,16 +123,15 @@ def test_a_wrong_keras_kernel_is_told_from_a_wrong_artifact(monkeypatch):
         convert(model, "tflite", IMAGE)
 
 
-def test_tflite_needs_no_c():
-    """Many-state kernels have a TFLite form, and no C form yet."""
+@pytest.mark.parametrize("target", ["tflite", "c"])
+def test_kernels_of_many_states(target):
     model = randomize(
         keras.Sequential([keras.Input((9,)), keras_gxnor.GXNORDense(12, "ternary", kernel_space="z2"),
                           keras_gxnor.GXNORDense(3)])
     )
-    artifact = convert(model, "tflite", IMAGE)
-    assert verify(model, artifact, codes(model), ["reference", *verification.interpreters.KERNELS]).ok
-    with pytest.raises(UnsupportedGraphError, match="ternary or binary weights"):
-        convert(model, "c", IMAGE)
+    names = [name for name, (made_for, _) in verification.BACKENDS.items() if made_for == target]
+    report = verify(model, convert(model, target, IMAGE), codes(model), ["reference", *names])
+    assert report.ok and set(report.images) == {"reference", *names}
 
 
 def test_nan_and_shapes_never_pass():
