@@ -174,6 +174,7 @@ _BUILDERS = {
     "dense_uint8_zero_point_0": lambda n: Chain(n, (30,), g.InputSpec("uint8", 1 / 255, 0)).dense(20).step().dense(4).logits(),
     "dense_binary": lambda n: Chain(n, (48,)).dense(48, zeros=0).step(space=BINARY).dense(48, zeros=0).step(space=BINARY).dense(6).logits(),
     "dense_sparse": lambda n: Chain(n, (48,)).dense(48, zeros=0.95).step().dense(48, zeros=1).step().dense(6).logits(),
+    "dense_wide_logits": lambda n: Chain(n, (20,)).dense(12).step().dense(70).logits(),
     "cnn_small": _small_cnn,
     "cnn_mnist_like": _mnist_like,
     "cnn_odd_5x7x3": lambda n: Chain(n, (5, 7, 3)).conv(5, (3, 2)).step().conv(7, (2, 3)).step().flatten().dense(3).logits(),
@@ -230,6 +231,15 @@ def _inception(name):
     return c.conv(8, 3).step().flatten().dense(4).logits().graph()
 
 
+def _inception_wide(name):
+    """Branches that begin and end within words: channels 0 to 39, 40 to 72, 73 to 103."""
+    c = Chain(name, (4, 3, 3)).conv(40, 2).step()
+    start = c.here
+    one = c.conv(33, 1).step(flip=0.5).here
+    two = c.at(start).conv(31, 1).step(space=Z[2]).here
+    return c.at(start).join(one, two).conv(6, 2).step().flatten().dense(4).logits().graph()
+
+
 def _densenet(name):
     """Every layer reads all before it; the joined codes are normalized again."""
     c = Chain(name, (6, 6, 2)).conv(5, padding="same").step()
@@ -283,6 +293,7 @@ _GRAPHS = {
     "residual_deep": lambda n: _residual(n, 6, 1),
     "residual_step": _residual_step,
     "inception": _inception,
+    "inception_wide": _inception_wide,
     "densenet": _densenet,
     "two_inputs_joined": _two_inputs,
     "two_inputs_added": lambda n: _two_inputs(n, True),
