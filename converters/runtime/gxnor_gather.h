@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "gxnor_conv.h"
+#include "gxnor_window_pixel.h"
 
 /* Copies the pixels of codes under the window of output pixel (y, x) to `patch`, side by
    side; padding is 0. A group reads the words its channels lie in, from the first such word, or
