@@ -14,12 +14,12 @@ static void gxnor_conv_stage(const gxnor_conv_tiles *c, const gxnor_entry *lists
 
     for (digit = 0; digit < c->digits; digit++) {
         const int32_t level = stage - digit;
-        const gxnor_entry *list = lists + level * (c->room + 2 * c->columns + 2);
+        const gxnor_entry *list = lists + level * GXNOR_PLACES * (c->room + 2 * c->columns + 2);
         for (j = 0; j < c->window.width && level >= 0 && level < c->levels; j += width) {
             gxnor_conv_pass(c, list, first + j * c->window.dilation_x, width, j, start, weights, planes);
             start = 0;
         }
-        weights += 2 * c->tiles * c->tile_rows;
+        weights += GXNOR_GROUP * c->tiles * c->tile_groups;
     }
 }
 

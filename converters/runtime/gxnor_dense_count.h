@@ -9,7 +9,7 @@
    With x = sum of 2^level x_level and w = sum of 2^digit w_digit, S is made by Horner's rule from
    the highest stage = level + digit down; nearly always there is only one.
    x: d->words times d->planes words. weights: rows {w = 1, w = 0}, for each digit, tile and
-   chunk. list: room for d->room entries. planes: d->tiles times d->bits. */
+   chunk. list: room for d->run entries of each place. planes: d->tiles times d->bits. */
 static void gxnor_dense_count(const gxnor_dense *d, const uint32_t *x, const gxnor_lanes *weights,
                               gxnor_entry *list, gxnor_lanes *planes)
 {

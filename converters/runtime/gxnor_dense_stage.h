@@ -17,10 +17,10 @@ static void gxnor_dense_stage(const gxnor_dense *d, const uint32_t *x, int32_t s
         for (first = 0; first < d->words && level >= 0 && level < d->levels; first += d->chunk) {
             const int32_t left = d->words - first, words = left < d->chunk ? left : d->chunk;
             gxnor_dense_pass(d, x + first * d->planes, words, level, start, rows, list, planes);
-            rows += 2 * d->chunk_rows;
+            rows += GXNOR_GROUP * d->chunk_groups;
             start = 0;
         }
-        weights += 2 * d->tiles * d->tile_rows;
+        weights += GXNOR_GROUP * d->tiles * d->tile_groups;
     }
 }
 

@@ -2,17 +2,17 @@
 #ifndef GXNOR_RUN_PASS_H
 #define GXNOR_RUN_PASS_H
 
-#include "gxnor_add_rows.h"
+#include "gxnor_add_slice.h"
 #include "gxnor_all.h"
 #include "gxnor_begin.h"
 #include "gxnor_flush.h"
 #include "gxnor_pass.h"
 
 /* Adds a pass to the counters of `tiles` tiles, which with `start` not 0 are set to that before.
-   rows: the address that entries count from in the first tile; tile_rows: rows of a tile.
+   rows: the address that entries count from in the first tile; tile_groups: groups of a tile.
    planes: `bits` of them for each tile. */
-static void gxnor_run_pass(const gxnor_pass *p, uintptr_t rows, int32_t tiles, int32_t tile_rows,
-                           uint32_t start, int32_t bits, gxnor_lanes *planes)
+static void gxnor_run_pass(const gxnor_pass *p, uintptr_t rows, int32_t tiles,
+                           int32_t tile_groups, uint32_t start, int32_t bits, gxnor_lanes *planes)
 {
     gxnor_counters c;
 
@@ -20,11 +20,11 @@ static void gxnor_run_pass(const gxnor_pass *p, uintptr_t rows, int32_t tiles, i
     for (; tiles > 0; tiles--) {
         c.plane = planes;
         gxnor_begin(&c, start, p->offset);
-        gxnor_add_rows(&c, &p->plus, rows, gxnor_all(0));
-        gxnor_add_rows(&c, &p->minus, rows, gxnor_all(1));
+        gxnor_add_slice(&c, p->plus, rows, gxnor_all(0));
+        gxnor_add_slice(&c, p->minus, rows, gxnor_all(1));
         gxnor_flush(&c);
         planes += bits;
-        rows += (uintptr_t)tile_rows * (2 * sizeof(gxnor_lanes));
+        rows += (uintptr_t)tile_groups * (GXNOR_GROUP * sizeof(gxnor_lanes));
     }
 }
 
