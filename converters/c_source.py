@@ -39,8 +39,8 @@ def emit(graph: g.Graph, name: str, lanes: int = 32, weights: str = "2bit") -> A
             64 to 512 for vector units (128: Arm Helium, NEON, SSE; 256: AVX2; 512: AVX-512).
             The results are the same; narrow layers waste flash if it is large.
         weights: `"2bit"`, or `"1.67bit"`: three weights in five bits, in the hidden layers, for 32
-            lanes. That takes a sixth less flash, about half more instructions, and 1 to 2 kB
-            more code; the results are the same.
+            lanes. They take a sixth less flash, half as many instructions again, and about
+            2 kB more code; the results are the same.
 
     Returns:
         An `Artifact` of one file `{name}.h`, the same bytes for the same graph. Its
