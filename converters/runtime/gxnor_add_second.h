@@ -7,7 +7,7 @@
 #if GXNOR_PLACES == 3
 /* gxnor_add_rows of rows in the second place of their groups. */
 GXNOR_HOT GXNOR_SHARED void gxnor_add_second(gxnor_counters *c, const gxnor_entries *entries,
-                                       gxnor_lanes flip)
+                                             uintptr_t rows, gxnor_lanes flip)
 {
     gxnor_add_rows(c, entries, rows, flip, 1);
 }
