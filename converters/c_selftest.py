@@ -62,12 +62,12 @@ def _check(call, name, trace, scratch):
         parts.append((function, f"{cast}{label}, {table.values.size}"))
         values = table.values.reshape(-1)
         digest = fnv(digest, values if table.ctype == "uint8_t" else values.view(np.uint32))
-    stored = _stored(trace[made.node][0], made)
-    parts.append(("gxnor_digest", f"{scratch(made.buffer)}, {stored.size}"))
-    return Check(parts, f"0x{fnv(digest, stored):08x}u")
+    left = stored(trace[made.node][0], made)
+    parts.append(("gxnor_digest", f"{scratch(made.buffer)}, {left.size}"))
+    return Check(parts, f"0x{fnv(digest, left):08x}u")
 
 
-def _stored(values, made) -> np.ndarray:
+def stored(values, made) -> np.ndarray:
     """A node's values as the words that the call leaves in the scratch."""
     if made.form == "sums":
         return values.astype(np.int32).view(np.uint32).reshape(-1)

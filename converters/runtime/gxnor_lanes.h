@@ -53,7 +53,8 @@ typedef uint32_t gxnor_lanes __attribute__((vector_size(GXNOR_LANES / 8), aligne
 #define GXNOR_HOT
 #endif
 /* GXNOR_INLINE: must be inlined, or its arguments would go through memory.
-   GXNOR_PLACE: keeps an address in a register, so that both loads of a row use it. */
+   GXNOR_PLACE: keeps an address in a register, so that both loads of a row use it; and an integer
+   out of the compiler's sight, which would make a call of memset or memcpy of the loop around. */
 #if defined(__GNUC__)
 #define GXNOR_INLINE static inline __attribute__((always_inline))
 #define GXNOR_PLACE(pointer) __asm__("" : "+r"(pointer))
