@@ -55,7 +55,6 @@ def _passes(n, lists, shares, starts) -> dict:
         for plus, minus in shares:
             found = np.array(_one_pass(rows, plus, minus)) * count * digits
             batches, carries, filled = batches + found[0], carries + found[1], filled + found[2]
-    doubled = starts * (len(shares) + digits - 2)
     return {
         "list": runs,
         "list filled up": filled,
@@ -63,7 +62,6 @@ def _passes(n, lists, shares, starts) -> dict:
         "tile filled up": filled * tiles,
         "plane set": starts * tiles * bits,
         "plane offset": (runs - starts) * tiles * bits,
-        "plane doubled": doubled * tiles * bits,
         "batch": batches * tiles,
         "carries": carries * tiles,
         "carry missing": (_CARRIES * carries - batches) * tiles,
@@ -130,11 +128,12 @@ def dense(n, call, source, shares) -> dict:
     """A dense layer: its input is listed in chunks, and the rows of each added."""
     chunks = -(-n["words"] // n["chunk"])
     last = n["words"] - (chunks - 1) * n["chunk"]
-    rest = source.pixels * source.channels - (chunks - 1) * (n["chunk_rows"])
+    whole = n["chunk"] // n["pixel_words"] * n["pixel_rows"]
+    rest = source.pixels * source.channels - (chunks - 1) * whole
     lists = {rest: 1}
     if chunks > 1:
-        lists[n["chunk_rows"]] = lists.get(n["chunk_rows"], 0) + chunks - 1
-    assert 0 < last <= n["chunk"] and 0 < rest <= n["chunk_rows"]
+        lists[whole] = lists.get(whole, 0) + chunks - 1
+    assert 0 < last <= n["chunk"] and 0 < rest <= whole
     return {
         **_listed(n["words"] * n["digits"], source.pixels * source.channels * n["digits"], shares),
         "pixel listed": n["words"] // n["pixel_words"] * n["digits"] * len(shares),
