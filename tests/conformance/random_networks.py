@@ -2,10 +2,13 @@
 
     python -m tests.conformance.random_networks 'Program(seed=..., ...)'
 
-builds the network that a failed test has printed, and compares it on every runtime.
+builds the network that a failed test has printed, and compares it on every runtime; with
+another argument `c`, in C.
 """
 
+import collections
 import dataclasses
+import re
 import sys
 
 import numpy as np
@@ -13,9 +16,9 @@ from hypothesis import strategies as st
 
 from keras_gxnor import graph as g
 from keras_gxnor import reference
-from keras_gxnor.converters import interpreters, tflite, verification
+from keras_gxnor.converters import c_source, host, interpreters, tflite, verification
 from keras_gxnor.spaces import DiscreteSpace
-from tests.conformance.samples import Chain, inputs
+from tests.conformance.samples import Chain, inputs, same
 
 _LARGEST = 4000  # values of a tensor: tests stay fast
 SPECS = (
@@ -38,11 +41,12 @@ class Program:
     spec: int
     steps: tuple
     logits: int = 1
+    end: int = 0
 
 
-def programs():
-    """Strategy of `Program`s."""
-    names = st.sampled_from(sorted(_STEPS))
+def programs(only_c=False):
+    """Strategy of `Program`s; `only_c`: with what C alone can do, or need not be tried elsewhere."""
+    names = st.sampled_from(sorted({**_STEPS, **_C_STEPS} if only_c else _STEPS))
     steps = st.tuples(names, *[st.integers(0, 11)] * 5)
     sizes = st.integers(1, 9)
     shape = st.one_of(st.tuples(st.integers(1, 70)), st.tuples(sizes, sizes, st.integers(1, 5)))
@@ -53,6 +57,7 @@ def programs():
         st.integers(0, len(SPECS) - 1),
         st.lists(steps, max_size=9).map(tuple),
         st.integers(0, 2),
+        st.integers(0, len(_ENDS) - 1) if only_c else st.just(0),
     )
 
 
@@ -60,11 +65,8 @@ def build(program: Program) -> g.Graph:
     """The graph of a program; its constants depend on the seed alone."""
     chain = Chain("random", program.shape, SPECS[program.spec], program.seed)
     for name, *numbers in program.steps:
-        _STEPS[name](chain, *numbers)
-    if len(chain.type.shape) == 1:
-        chain.dense(1 + program.seed % 5)
-    else:
-        chain.conv(1 + program.seed % 5, (1, 1))
+        {**_STEPS, **_C_STEPS}[name](chain, *numbers)
+    _ENDS[program.end](chain, 1 + program.seed % 5)
     return chain.logits(program.logits).graph()
 
 
@@ -78,6 +80,32 @@ def mismatches(graph, images=6) -> dict:
         kernels: verification.count_mismatches(interpreters.run(model, x, kernels), truth)[0]
         for kernels in interpreters.KERNELS
     }
+
+
+def c_failures(programs, flags=("-O1",)) -> tuple[list, collections.Counter]:
+    """(programs whose C differs from the reference, how often each kernel is called).
+
+    All are compiled in one file, which takes less time than alone.
+    """
+    graphs = [build(program) for program in programs]
+    artifacts = [c_source.emit(graph, f"random{i}") for i, graph in enumerate(graphs)]
+    library, failed, kernels = host.Library(artifacts, flags=flags), [], collections.Counter()
+    for program, graph, artifact in zip(programs, graphs, artifacts):
+        x = inputs(graph, 6)
+        layers = rf"^static void {artifact.name}_\w+\([^)]*\)\n{{\n    (gxnor_\w+)\("
+        kernels.update(re.findall(layers, artifact.main.decode(), re.MULTILINE))
+        if library.selftest(artifact) or not same(library.run(artifact, x), graph, x):
+            failed.append(program)
+    return failed, kernels
+
+
+def shrunk(program, fails) -> Program:
+    """The program without the steps that it also fails without."""
+    for index in reversed(range(len(program.steps))):
+        steps = program.steps[:index] + program.steps[index + 1 :]
+        fewer = dataclasses.replace(program, steps=steps)
+        program = fewer if fails(fewer) else program
+    return program
 
 
 def _fits(chain):
@@ -212,8 +240,97 @@ _STEPS = {
 }
 
 
+# Of C alone: grouped convolutions, weights of several digits, layers wider than a word.
+
+
+def _weights(order):
+    return DiscreteSpace((2, 1, 0, 3)[order % 4])
+
+
+def _grouped(chain, groups, filters, size, order, flip):
+    channels = chain.type.shape[-1]
+    found = [n for n in range(2, channels + 1) if channels % n == 0]
+    if not _image(chain) or not _fits(chain) or not found:
+        return
+    count = found[groups % len(found)]
+    pair, strides, padding = _window(chain, size, size // 4, size // 2)
+    chain.conv(count * (1 + filters % 4), pair, strides, padding, groups=count, space=_weights(order))
+    _step_after(chain, order, flip)
+
+
+def _digits(chain, filters, size, space, order, flip):
+    if not _fits(chain):
+        return
+    if _image(chain):
+        pair, strides, padding = _window(chain, size, size // 4, size // 2)
+        chain.conv(1 + filters, pair, strides, padding, space=_weights(space))
+    else:
+        chain.dense(1 + 3 * filters, space=_weights(space))
+    _step_after(chain, order, flip)
+
+
+def _broad(chain, channels, order, flip, zeros, _):
+    if not _fits(chain) or np.prod(chain.type.shape[:-1]) > 40:
+        return
+    count = (31, 32, 33, 40, 63, 64, 65, 96, 97, 100, 128, 129)[channels]
+    if _image(chain):
+        chain.conv(count, (1, 1), zeros=zeros / 11)
+    else:
+        chain.dense(count, zeros=zeros / 11)
+    _step_after(chain, order, flip)
+
+
+def _sign(chain, *_):
+    signs = chain.rng.choice(np.array([-1, 1], np.int8), chain.type.shape[-1])
+    chain.add(g.Sign(signs))
+
+
+_C_STEPS = {"grouped": _grouped, "digits": _digits, "broad": _broad, "sign": _sign}
+
+
+def _end(chain, outputs):
+    if _image(chain):
+        chain.conv(outputs, (1, 1))
+    else:
+        chain.dense(outputs)
+
+
+def _end_many(chain, outputs):
+    """Sums of so many outputs that they are counted in tiles."""
+    _end(chain, 14 + 9 * outputs)
+
+
+def _end_codes(chain, _):
+    """The codes themselves are the logits."""
+
+
+def _end_pool(chain, outputs):
+    """The largest of sums."""
+    _end(chain, outputs)
+    if _image(chain):
+        chain.pool((min(2, chain.type.shape[0]), min(2, chain.type.shape[1])))
+
+
+def _end_groups(chain, _):
+    channels = chain.type.shape[-1]
+    if _image(chain):
+        chain.conv(channels, (1, 1), groups=channels)
+    else:
+        chain.dense(3)
+
+
+def _end_average(chain, _):
+    if _image(chain):
+        chain.average(None)
+    chain.add(g.Divide(7))
+
+
+_ENDS = (_end, _end_many, _end_codes, _end_pool, _end_groups, _end_average)
+
+
 if __name__ == "__main__":
-    found = build(eval(sys.argv[1], {"Program": Program}))
+    drawn = eval(sys.argv[1], {"Program": Program})
+    found = build(drawn)
     for node in found.nodes:
         print(node.name, node.inputs, node.op)
-    print(mismatches(found, 64))
+    print({"c": c_failures([drawn])[0]} if sys.argv[2:] == ["c"] else mismatches(found, 64))

@@ -1,0 +1,86 @@
+"""Random networks in C on this computer: every kernel of the runtime is reached, every logit exact.
+
+`pytest --networks 5000 tests/conformance/test_random_c.py` draws more of them.
+"""
+
+import collections
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+
+from keras_gxnor import rewrites
+from keras_gxnor.converters import c_emitters
+from tests.conformance import random_networks
+from tests.conformance.random_networks import c_failures, programs, shrunk
+from tests.conformance.samples import SAMPLES
+
+_BATCH = 50  # networks compiled at once
+
+
+def drawn(count) -> list:
+    """Programs, the same in every run."""
+    found = []
+
+    @settings(
+        max_examples=count,
+        deadline=None,
+        derandomize=True,
+        suppress_health_check=list(HealthCheck),
+        phases=[Phase.generate],
+    )
+    @given(programs(only_c=True))
+    def draw(program):
+        found.append(program)
+
+    draw()
+    return found
+
+
+def check(count):
+    """Compares `count` networks; returns how often each kernel was called."""
+    programs, called = drawn(count), collections.Counter()
+    assert len(programs) >= count
+    for start in range(0, count, _BATCH):
+        failed, kernels = c_failures(programs[start : start + _BATCH])
+        called += kernels
+        if failed:
+            least = shrunk(failed[0], lambda program: bool(c_failures([program])[0]))
+            reproducer = f'python -m tests.conformance.random_networks "{least}" c'
+            pytest.fail(f"{len(failed)} networks differ; see the first again with:\n{reproducer}")
+    return called
+
+
+def reached(called):
+    """Kernels that samples use and `called` does not hold."""
+    graphs = [rewrites.canonical(build()) for build in SAMPLES.values()]
+    return {call.kernel for graph in graphs for call in c_emitters.program(graph).calls} - set(called)
+
+
+def test_random_networks_are_exact_in_c(networks):
+    assert reached(check(networks)) == set()
+
+
+@pytest.mark.slow
+def test_a_thousand_random_networks_are_exact_in_c():
+    called = check(1000)
+    assert reached(called) == set() and min(called.values()) >= 10, called
+
+
+def test_a_wrong_kernel_is_found_and_its_reproducer_works(monkeypatch):
+    """A threshold off by one in the first channel of each layer: found, shrunk, printed, seen again."""
+    right = random_networks.c_source.emit
+
+    def wrong(graph, name):
+        artifact = right(graph, name)
+        text = artifact.main.decode().replace("sums[o] >= ", "sums[o] > ").replace("high | low", "high & low")
+        artifact.files[f"{name}.h"] = text.encode()
+        return artifact
+
+    monkeypatch.setattr(random_networks.c_source, "emit", wrong)
+    with pytest.raises(pytest.fail.Exception, match='networks differ') as caught:
+        check(_BATCH)
+    text = str(caught.value).split('"')[1]
+    program = eval(text, {"Program": random_networks.Program})
+    assert len(program.steps) <= 2 and c_failures([program])[0] == [program]
+    monkeypatch.undo()
+    assert c_failures([program])[0] == []
