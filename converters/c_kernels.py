@@ -160,11 +160,11 @@ def conv(program: Program, layer: Layer) -> Value:
     strip = tiles.strip(
         layer.result.shape[1], op.strides[1], span, column, program.lanes, program.places
     )
-    if op.groups > 1 or not strip:
+    if not strip or _many_groups(program, op):
         return _conv_rows(program, layer)
     columns = (strip - 1) * op.strides[1] + span
     run, count = groups.run(column, program.places), tiles.tile_count(filters, program.lanes)
-    rows, room = op.kernel.transpose(1, 0, 2, 3).reshape(-1, filters), columns * run
+    rows, room = _spread(op).transpose(1, 0, 2, 3).reshape(-1, filters), columns * run
     table = tiles.weight_tiles(rows, program.lanes, program.places, [[column] * width])
     shape = [
         _window(layer),
@@ -175,6 +175,26 @@ def conv(program: Program, layer: Layer) -> Value:
     tables = [Table("shape", "gxnor_conv_tiles", struct(shape)), _weights(table)]
     lists = layer.levels * program.places * (room + 2 * columns + 2)
     return _counted(program, layer, "conv", tables, -(-lists // 2), count)
+
+
+def _spread(op) -> np.ndarray:
+    """The kernel without groups: 0 for the channels of other groups."""
+    parts = np.split(op.kernel, op.groups, axis=3)
+    size = op.kernel.shape[2]
+    wide = [
+        np.pad(part, [(0, 0), (0, 0), (n * size, (op.groups - 1 - n) * size), (0, 0)])
+        for n, part in enumerate(parts)
+    ]
+    return np.concatenate(wide, axis=3)
+
+
+def _many_groups(program, op) -> bool:
+    """Whether a kernel without groups would take more than twice the flash of one with them."""
+    height, width, inputs, filters = op.kernel.shape
+    rows = height * width * inputs * op.groups
+    tile_bytes = rows * tiles.tile_count(filters, program.lanes) * program.lanes // 4
+    words = height * width * filters * planes.words_for(inputs)  # of a pixel, at least
+    return op.groups > 1 and tile_bytes > 2 * 8 * words
 
 
 def _counted(program, layer, kind, tables, list_words, count):
@@ -310,9 +330,9 @@ def first_conv(program: Program, layer: Layer) -> Value | None:
     """Appends a convolution of the input's bytes with a ternary step; None if tables cannot do it."""
     op, spec = layer.node.op, program.graph.nodes[layer.source.buffer].op.spec
     flip, zero = input_bytes(spec)
-    if op.groups > 1 or not layer.is_ternary or not first_layer.fits(op.kernel, layer.steps, zero):
+    kernel, place = _spread(op), _window(layer)
+    if not layer.is_ternary or not first_layer.fits(kernel, layer.steps, zero):
         return None
-    kernel, place = op.kernel, _window(layer)
     if layer.source.type.shape[0] == kernel.shape[0] == 1:
         # Rows are computed in pairs: a sequence runs down an image of width 1, the same bytes.
         kernel = kernel.transpose(1, 0, 2, 3)
