@@ -49,7 +49,7 @@ setup(
         "keras_gxnor.layers",
     ],
     package_dir={"keras_gxnor.converters": "converters"},
-    package_data={"keras_gxnor.converters": ["runtime/*.h", "templates/*.j2"]},
+    package_data={"keras_gxnor.converters": ["instructions.json", "runtime/*.h", "templates/*.j2"]},
     install_requires=["tensorflow>=2.21", "keras>=3.15", "numpy>=1.26"],
     extras_require=EXTRAS,
 )

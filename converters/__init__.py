@@ -2,7 +2,8 @@
 
 `convert` makes an `Artifact` (a TFLite file, the same with all that TensorFlow Lite Micro
 needs, a C header, or the folder of a C library), `verify` runs every back end against Keras and
-counts the differences, `read_tflite` says what is in a TFLite file.
+counts the differences, `read_tflite` says what is in a TFLite file, `estimate` tells the instructions of
+exported C on a core.
 """
 
 import dataclasses
@@ -10,13 +11,24 @@ import inspect
 
 from keras_gxnor.converters import names, verification
 from keras_gxnor.converters.artifact import Artifact
+from keras_gxnor.converters.estimation import Estimate, estimate
 from keras_gxnor.converters.reader import FileSummary
 from keras_gxnor.converters.reader import read as read_tflite
 from keras_gxnor.converters.verification import TARGETS, Report, verify
 from keras_gxnor.errors import InvalidArgumentError
 from keras_gxnor.graph import Graph
 
-__all__ = ["TARGETS", "Artifact", "FileSummary", "Report", "convert", "read_tflite", "verify"]
+__all__ = [
+    "TARGETS",
+    "Artifact",
+    "Estimate",
+    "FileSummary",
+    "Report",
+    "convert",
+    "estimate",
+    "read_tflite",
+    "verify",
+]
 
 
 def convert(model, target="tflite", input_spec=None, name=None, check=True, **options) -> Artifact:
@@ -40,8 +52,9 @@ def convert(model, target="tflite", input_spec=None, name=None, check=True, **op
             Micro alone), `split` (bounds the RAM to unpack them), `inputs` (`"codes"` or
             `"float32"`), `outputs` (`"float32"` logits, `"int16"` sums or `"argmax"`), class
             `labels` and a `version` for the metadata: see
-            `tflite.emit`. `"library"` takes the options of `"c"` and a `version` for the
-            manifests, such as `"1.0.0"`: see `libraries.emit`.
+            `tflite.emit`. `"c"` takes `lanes` and `weights` (`"2bit"`, or `"1.67bit"` for a sixth
+            less flash): see `c_source.emit`. `"library"` takes the options of `"c"` and a
+            `version` for the manifests, such as `"1.0.0"`: see `libraries.emit`.
 
     Returns:
         An `Artifact`; `artifact.write(folder)` writes it.

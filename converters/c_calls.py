@@ -103,10 +103,11 @@ class Program:
     Args:
         graph: A canonical `Graph`.
         lanes: Output channels in a tile.
+        places: Rows in a group of weights, see `groups.py`.
     """
 
-    def __init__(self, graph: g.Graph, lanes: int):
-        self.graph, self.types, self.lanes = graph, graph.check(), lanes
+    def __init__(self, graph: g.Graph, lanes: int, places: int = 1):
+        self.graph, self.types, self.lanes, self.places = graph, graph.check(), lanes, places
         self.calls: list[Call] = []
         self.sizes: list[int] = []  # words of each buffer
         self.shared: list[tuple[int, int]] = []  # (buffer, one that it may overwrite)

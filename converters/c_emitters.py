@@ -24,19 +24,20 @@ _KERNELS = {g.Dense: c_kernels.dense, g.Conv2D: c_kernels.conv}
 _FLOATS = (g.Affine, g.Divide)
 
 
-def program(graph: g.Graph, lanes: int = 32) -> Program:
+def program(graph: g.Graph, lanes: int = 32, places: int = 1) -> Program:
     """The calls of a canonical graph, in order.
 
     Args:
         graph: As `rewrites.canonical` makes it.
         lanes: Output channels that are counted side by side.
+        places: Rows in a group of weights, see `groups.py`.
     """
-    return _Walk(graph, lanes).run()
+    return _Walk(graph, lanes, places).run()
 
 
 class _Walk:
-    def __init__(self, graph, lanes):
-        self.graph, self.program = graph, Program(graph, lanes)
+    def __init__(self, graph, lanes, places):
+        self.graph, self.program = graph, Program(graph, lanes, places)
         self.types = self.program.types
         self.values: dict[int, Value] = {}
         self.sliced: dict[tuple, Value] = {}  # (input, channels) -> the input as codes

@@ -10,7 +10,7 @@ import dataclasses
 import numpy as np
 
 from keras_gxnor import graph as g
-from keras_gxnor.converters import first_layer, planes, tiles
+from keras_gxnor.converters import first_layer, groups, planes, tiles
 from keras_gxnor.converters.c_calls import (
     LANES,
     LISTS,
@@ -108,22 +108,30 @@ def dense(program: Program, layer: Layer) -> Value:
         pixel_words, pixel_rows = 1, planes.LANES  # no gaps: it may be listed in any parts
     words = source.pixels * source.words
     chunk = min(words, tiles.chunk_words(pixel_words, pixel_rows))
-    chunk_rows = chunk // pixel_words * pixel_rows
-    if not tiles.fits_entry(chunk_rows, program.lanes):
+    chunks = _chunks(len(layer.kernel), chunk // pixel_words * pixel_rows, words % chunk, program.places)
+    runs = [groups.run(rows, program.places) for rows in chunks]
+    if not tiles.fits_entry(runs[0], program.lanes, program.places):
         raise UnsupportedGraphError(
             f"Node `{layer.node.name}`: a pixel may have {tiles.MAX_ROWS} channels in C, or any "
             f"multiple of 32. Received: {source.channels} channels"
         )
-    table = tiles.weight_tiles(layer.kernel, program.lanes, chunk_rows)
-    room = min(chunk_rows, len(layer.kernel))
+    table = tiles.weight_tiles(layer.kernel, program.lanes, program.places, [[rows] for rows in chunks])
     count = tiles.tile_count(outputs, program.lanes)
     shape = [
         *(words, pixel_words, pixel_rows, source.planes, layer.levels),
-        *(chunk, room, chunk_rows + 1, table.shape[2]),
+        *(chunk, runs[0], runs[-1], runs[0] + 1, sum(runs) + len(runs)),
         *(layer.digits, count, outputs, layer.bits),
     ]
     tables = [Table("shape", "gxnor_dense", struct(shape)), _weights(table)]
-    return _counted(program, layer, "dense", tables, -(-room // 2), count)
+    return _counted(program, layer, "dense", tables, -(-runs[0] * program.places // 2), count)
+
+
+def _chunks(rows, chunk_rows, last_words, places) -> list[int]:
+    """The rows of each chunk. Only one of fewer words may have fewer groups: that is how C tells."""
+    chunks = [min(chunk_rows, rows - row) for row in range(0, rows, chunk_rows)]
+    if places > 1 and len(chunks) > 1 and not last_words:
+        chunks[-1] = chunk_rows
+    return chunks
 
 
 def _dense_rows(program, layer):
@@ -149,22 +157,44 @@ def conv(program: Program, layer: Layer) -> Value:
         return _depthwise(program, layer)
     column = height * source.channels
     span = (width - 1) * op.dilation[1] + 1
-    strip = tiles.strip(layer.result.shape[1], op.strides[1], span, column, program.lanes)
-    if op.groups > 1 or not strip:
+    strip = tiles.strip(
+        layer.result.shape[1], op.strides[1], span, column, program.lanes, program.places
+    )
+    if not strip or _many_groups(program, op):
         return _conv_rows(program, layer)
     columns = (strip - 1) * op.strides[1] + span
-    room, count = columns * column, tiles.tile_count(filters, program.lanes)
-    rows = op.kernel.transpose(1, 0, 2, 3).reshape(-1, filters)
-    table = tiles.weight_tiles(rows, program.lanes)
+    run, count = groups.run(column, program.places), tiles.tile_count(filters, program.lanes)
+    rows, room = _spread(op).transpose(1, 0, 2, 3).reshape(-1, filters), columns * run
+    table = tiles.weight_tiles(rows, program.lanes, program.places, [[column] * width])
     shape = [
         _window(layer),
         *(source.words, source.channels, source.planes, layer.levels),
-        *(strip, room, columns, table.shape[2]),
+        *(strip, room, columns, run, width * run + 1),
         *(layer.digits, count, filters, layer.bits),
     ]
     tables = [Table("shape", "gxnor_conv_tiles", struct(shape)), _weights(table)]
-    lists = layer.levels * (room + 2 * columns + 2)
+    lists = layer.levels * program.places * (room + 2 * columns + 2)
     return _counted(program, layer, "conv", tables, -(-lists // 2), count)
+
+
+def _spread(op) -> np.ndarray:
+    """The kernel without groups: 0 for the channels of other groups."""
+    parts = np.split(op.kernel, op.groups, axis=3)
+    size = op.kernel.shape[2]
+    wide = [
+        np.pad(part, [(0, 0), (0, 0), (n * size, (op.groups - 1 - n) * size), (0, 0)])
+        for n, part in enumerate(parts)
+    ]
+    return np.concatenate(wide, axis=3)
+
+
+def _many_groups(program, op) -> bool:
+    """Whether a kernel without groups would take more than twice the flash of one with them."""
+    height, width, inputs, filters = op.kernel.shape
+    rows = height * width * inputs * op.groups
+    tile_bytes = rows * tiles.tile_count(filters, program.lanes) * program.lanes // 4
+    words = height * width * filters * planes.words_for(inputs)  # of a pixel, at least
+    return op.groups > 1 and tile_bytes > 2 * 8 * words
 
 
 def _counted(program, layer, kind, tables, list_words, count):
@@ -300,9 +330,9 @@ def first_conv(program: Program, layer: Layer) -> Value | None:
     """Appends a convolution of the input's bytes with a ternary step; None if tables cannot do it."""
     op, spec = layer.node.op, program.graph.nodes[layer.source.buffer].op.spec
     flip, zero = input_bytes(spec)
-    if op.groups > 1 or not layer.is_ternary or not first_layer.fits(op.kernel, layer.steps, zero):
+    kernel, place = _spread(op), _window(layer)
+    if not layer.is_ternary or not first_layer.fits(kernel, layer.steps, zero):
         return None
-    kernel, place = op.kernel, _window(layer)
     if layer.source.type.shape[0] == kernel.shape[0] == 1:
         # Rows are computed in pairs: a sequence runs down an image of width 1, the same bytes.
         kernel = kernel.transpose(1, 0, 2, 3)

@@ -18,7 +18,7 @@ from keras_gxnor.converters.firmware import Image
 from keras_gxnor.converters.machine import Machine
 from keras_gxnor.errors import InvalidArgumentError
 
-__all__ = ["COMPILERS", "CORES", "Cost", "Image", "Machine", "cost", "run", "selftest", "trace"]
+__all__ = ["COMPILERS", "CORES", "Cost", "Image", "Machine", "cost", "layers", "run", "selftest", "trace"]
 
 _REPORT_EVERY = 50
 
@@ -75,16 +75,29 @@ def cost(artifact: Artifact, x, core: str = "cortex-m4", compiler: str = "zig") 
     """
     code = _samples(artifact, x)[0]
     found = _cost(Image([artifact], core, _needed(artifact), compiler), artifact, code)
+    return dataclasses.replace(found, layers=layers(artifact, x, core, compiler))
+
+
+def layers(artifact: Artifact, x, core: str = "cortex-m4", compiler: str = "zig") -> tuple:
+    """((the layer's line in the header, instructions), ...): the `layers` of `cost` alone, in half its time.
+
+    Args:
+        artifact, x, core, compiler: As of `cost`.
+
+    Raises:
+        InvalidArgumentError, MissingExtraError, ToolError: as `run`.
+    """
+    code = _samples(artifact, x)[0]
     machine = Machine(Image([artifact], core, _needed(artifact), compiler, "count"), artifact, count=True)
     machine.run(code)
-    layers, start = [], 0
+    found, start = [], 0
     for layer, end in machine.marks:
         note = artifact.notes[layer - 1] if layer <= len(artifact.notes) else f"layer{layer}"
-        layers.append((note, end - start))
+        found.append((note, end - start))
         start = end
-    if layers:
-        layers[-1] = (layers[-1][0], layers[-1][1] + machine.instructions - start)
-    return dataclasses.replace(found, layers=tuple(layers))
+    if found:
+        found[-1] = (found[-1][0], found[-1][1] + machine.instructions - start)
+    return tuple(found)
 
 
 def trace(artifact: Artifact, x, on_layer, core: str = "cortex-m4", compiler: str = "zig"):

@@ -40,7 +40,7 @@ class Machine:
         self._family = family = image.core.family
         self._unicorn = unicorn = import_extra("unicorn", "mcu")
         self._constants = import_extra(f"unicorn.{family.name.lower()}_const", "mcu")
-        self.instructions, self.marks = 0, []
+        self.instructions, self.marks, self._ended = 0, [], 0
         self._lengths, self._block_end = {}, 0  # instructions of the blocks seen; end of the last
         modes = sum(getattr(unicorn, f"UC_MODE_{mode}") for mode in family.modes)
         self._uc = unicorn.Uc(getattr(unicorn, f"UC_ARCH_{family.name}"), modes)
@@ -67,6 +67,7 @@ class Machine:
 
     def run(self, code):
         """float32 logits of one input; of several inputs or outputs tuples (checked codes)."""
+        self._ended = 0
         for place, part in zip(self._inputs, host.parts(code)):
             self._uc.mem_write(place, np.ascontiguousarray(part).tobytes())
         self._call("run", *self._inputs, *self._logits, self._scratch)
@@ -158,7 +159,14 @@ class Machine:
         return self._lengths[key]
 
     def _mark(self, layer):
-        """A label was reached: what of its block is still to come is not executed yet."""
+        """A label was reached: what of its block is still to come is not executed yet.
+
+        Where a layer begins with a loop, the label before it may lie at the head of the loop, and is
+        reached again: only the first time counts.
+        """
+        if layer <= self._ended:
+            return
+        self._ended = layer
         place = self._image.symbols[f"{LABEL}{layer}"]
         ahead = self._length(place, self._block_end - place)
         self.marks.append((layer, self.instructions - ahead))

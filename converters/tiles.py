@@ -1,11 +1,13 @@
 """Tables for layers that are counted in tiles: output channels side by side in the bits of a word.
 
 A tile is `lanes` output channels (32 by default, 8 for AVR, 64 and more on a PC). A row holds the
-weights of one input channel, {w = 1, w = 0}; each list of rows starts at a row that adds nothing.
+weights of one input channel. Rows lie in groups (`groups.py`); what a list counts from is a group
+that adds nothing, all bits 0: its weights are -1.
 """
 
 import numpy as np
 
+from keras_gxnor.converters import groups
 from keras_gxnor.converters.planes import digits
 
 LANES = (8, 32, 64, 128, 256, 512)
@@ -37,26 +39,32 @@ def lane_words(bits, lanes: int) -> np.ndarray:
     return np.bitwise_or.reduce(words << np.arange(32, dtype=np.uint32), axis=-1)
 
 
-def weight_tiles(kernel: np.ndarray, lanes: int, chunk: int | None = None) -> np.ndarray:
-    """The rows of a kernel (rows, channels) for `gxnor_add_rows`: (digits, tiles, rows', 2, ...).
+def weight_tiles(kernel: np.ndarray, lanes: int, places: int, chunks) -> np.ndarray:
+    """The rows of a kernel (rows, channels) for `gxnor_add_rows`: (digits, tiles, words, ...).
 
     Args:
         kernel: Integers; a weight beyond -1..1 has several digits.
         lanes: Channels in a tile; those that do not exist have weight 0.
-        chunk: Rows after which a new list begins, with a row that adds nothing; None: one list.
+        places: Rows in a group.
+        chunks: For each list the rows of each of its columns; the last ones may exceed the kernel.
 
-    >>> weight_tiles(np.array([[1], [0], [-1]]), 32)[0, 0, :, :, 0].tolist()
-    [[0, 0], [1, 4294967294], [0, 4294967295], [0, 4294967294]]
+    >>> weight_tiles(np.array([[1], [0], [-1]]), 32, 1, [[3]])[0, 0, :, 0].tolist()
+    [0, 0, 1, 4294967294, 0, 4294967295, 0, 4294967294]
     """
-    rows, channels = kernel.shape
+    rows, channels = sum(map(sum, chunks)), kernel.shape[1]
     wide = np.zeros((rows, tile_count(channels, lanes) * lanes), np.int64)
-    wide[:, :channels] = kernel
-    starts = np.arange(0, rows, chunk or rows)
+    wide[: len(kernel), :channels] = kernel
     tables = []
     for digit in digits(wide):
-        trits = digit.reshape(rows, -1, lanes).transpose(1, 0, 2)
-        pairs = np.stack([trits == 1, trits == 0], axis=2)
-        tables.append(lane_words(np.insert(pairs, starts, False, axis=1), lanes))
+        trits = digit.reshape(rows, -1, lanes)
+        parts, row = [], 0
+        for columns in chunks:
+            parts.append(np.zeros_like(groups.bits(trits[:1], places)))
+            for count in columns:
+                parts.append(groups.bits(trits[row : row + count], places))
+                row += count
+        table = np.concatenate(parts).transpose(2, 0, 1, 3)  # tile, group, word, lane
+        tables.append(lane_words(table.reshape(len(table), -1, lanes), lanes))
     return np.stack(tables)
 
 
@@ -100,18 +108,20 @@ def levels(low, high) -> int:
     return max(1, max(-int(low), int(high)).bit_length())
 
 
-def entry_step(lanes: int) -> int:
-    """What an entry of a list counts between two rows: bytes, or rows if bytes would not fit."""
-    return lanes // 4 if lanes <= 32 else 1
+def entry_step(lanes: int, places: int) -> int:
+    """What an entry of a list counts between two groups: bytes, or groups if bytes would not fit."""
+    if lanes > 32:
+        return 1
+    return lanes // 4 if places == 1 else 20
 
 
-def fits_entry(rows: int, lanes: int) -> bool:
-    """Whether a list can tell so many rows apart, besides the one that adds nothing.
+def fits_entry(count: int, lanes: int, places: int) -> bool:
+    """Whether a list can tell so many groups of rows apart, besides the one that adds nothing.
 
-    >>> fits_entry(MAX_ROWS, 32), fits_entry(MAX_ROWS + 1, 32)
+    >>> fits_entry(MAX_ROWS, 32, 1), fits_entry(MAX_ROWS + 1, 32, 1)
     (True, False)
     """
-    return (rows + 1) * entry_step(lanes) <= _MAX_ENTRY
+    return (count + 1) * entry_step(lanes, places) <= _MAX_ENTRY
 
 
 def chunk_words(pixel_words: int, pixel_rows: int) -> int:
@@ -119,7 +129,7 @@ def chunk_words(pixel_words: int, pixel_rows: int) -> int:
     return pixel_words * max(1, _CHUNK_ROWS // pixel_rows)
 
 
-def strip(out_width: int, stride: int, span: int, column: int, lanes: int) -> int:
+def strip(out_width: int, stride: int, span: int, column: int, lanes: int, places: int) -> int:
     """How many output pixels in a row share their lists; 0 if not even one window fits.
 
     A strip lists anew the columns that its first window has in common with the one before: it is
@@ -132,8 +142,9 @@ def strip(out_width: int, stride: int, span: int, column: int, lanes: int) -> in
         span: Input columns under a window.
         column: Rows of weights that one input column meets.
         lanes: Channels in a tile.
+        places: Rows in a group.
     """
-    columns = (_MAX_ENTRY // entry_step(lanes) - 1) // column
+    columns = (_MAX_ENTRY // entry_step(lanes, places) - 1) // groups.run(column, places)
     if columns < span:
         return 0
     wanted = max(1, -(-2 * (span - stride) // stride))

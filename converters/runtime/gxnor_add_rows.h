@@ -7,14 +7,14 @@
 #include "gxnor_entries.h"
 
 /* Adds w + 1 of the rows of a slice to the counters, or with `flip` all ones subtracts it: the
-   heart of all hidden layers. rows: the address that entries count from.
+   heart of all hidden layers. rows: the address that entries count from. at: see gxnor_add_row.
 
    Eight rows become one carry of weight 16 by a tree of full adders on the planes of weight 1, 2,
    4 and 8. To subtract M of the number L in these four planes, M is added to the complement:
    15 - L + M = 16 carry + (15 - L'), so L - M = L' - 16 carry = L' + 16 (complement of carry) - 16.
    That last 16, a batch, is the same in all lanes, and the caller's to take off. */
-GXNOR_HOT GXNOR_SHARED void gxnor_add_rows(gxnor_counters *c, const gxnor_entries *entries,
-                                           uintptr_t rows, gxnor_lanes flip)
+GXNOR_INLINE void gxnor_add_rows(gxnor_counters *c, const gxnor_entries *entries, uintptr_t rows,
+                                 gxnor_lanes flip, int32_t at)
 {
     const gxnor_entry *list = entries->list, *last = entries->last;
     int32_t batches = entries->batches;
@@ -26,8 +26,8 @@ GXNOR_HOT GXNOR_SHARED void gxnor_add_rows(gxnor_counters *c, const gxnor_entrie
         gxnor_lanes *carry = c->carry + c->carries;
         const gxnor_lanes *end = carry + count;
         while (carry < end) {
-            const gxnor_lanes a = gxnor_add_four(&ones, &twos, &fours, list, rows);
-            const gxnor_lanes b = gxnor_add_four(&ones, &twos, &fours, list + 4, rows);
+            const gxnor_lanes a = gxnor_add_four(&ones, &twos, &fours, list, rows, at);
+            const gxnor_lanes b = gxnor_add_four(&ones, &twos, &fours, list + 4, rows, at);
             list += 8;
             *carry++ = gxnor_full_add(&eights, a, b) ^ flip;
         }

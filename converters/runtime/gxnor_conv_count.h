@@ -22,9 +22,9 @@ static void gxnor_conv_count(const gxnor_conv_tiles *c, const gxnor_entry *lists
                                 weights, planes);
                 start = 0;
             }
-            list += c->room + 2 * c->columns + 2;
+            list += GXNOR_PLACES * (c->room + 2 * c->columns + 2);
         }
-        weights += 2 * c->tiles * c->tile_rows;
+        weights += GXNOR_GROUP * c->tiles * c->tile_groups;
     }
 }
 

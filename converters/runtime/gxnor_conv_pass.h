@@ -13,14 +13,19 @@ static void gxnor_conv_pass(const gxnor_conv_tiles *c, const gxnor_entry *list, 
                             int32_t count, int32_t j, uint32_t start, int32_t stage,
                             const gxnor_lanes *weights, gxnor_lanes *planes)
 {
-    const gxnor_entry *end = list + c->room;
-    const gxnor_entry *from = end + 2 * first, *to = from + 2 * count;
-    const uint32_t none = (uint32_t)((first - j) * c->window.height * c->channels) * GXNOR_LIST_STEP;
+    const uint32_t none = (uint32_t)((first - j) * c->run) * GXNOR_LIST_STEP;
     const uintptr_t rows = (uintptr_t)weights - (uintptr_t)none * GXNOR_LIST_UNIT;
     gxnor_pass pass;
+    int32_t at;
 
-    gxnor_plan_pass(&pass, list + from[0], to[0] - from[0], end - to[1], to[1] - from[1], none);
-    gxnor_run_pass(&pass, rows, c->tiles, c->tile_rows, start, stage, c->bits, planes);
+    GXNOR_ROLLED
+    for (at = 0; at < GXNOR_PLACES; at++) {
+        const gxnor_entry *end = list + c->room;
+        const gxnor_entry *from = end + 2 * first, *to = from + 2 * count;
+        gxnor_plan_pass(&pass, at, list + from[0], to[0] - from[0], end - to[1], to[1] - from[1], none);
+        list = end + 2 * c->columns + 2;
+    }
+    gxnor_run_pass(&pass, rows, c->tiles, c->tile_groups, start, stage, c->bits, planes);
 }
 
 #endif

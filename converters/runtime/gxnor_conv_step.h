@@ -8,7 +8,7 @@
 #include "gxnor_step_tiles.h"
 
 /* Convolution of codes, then a ternary step.
-   lists: for each level c->room + 2 * c->columns + 2. Others: gxnor_conv_count, gxnor_step_tiles. */
+   lists: for each level and place c->room + 2 * c->columns + 2. Others: gxnor_conv_count, gxnor_step_tiles. */
 static void gxnor_conv_step(const gxnor_conv_tiles *c, const uint32_t *in, const gxnor_lanes *weights,
                             const gxnor_lanes *thresholds, gxnor_entry *lists, gxnor_lanes *counters,
                             uint32_t *out)

@@ -8,7 +8,7 @@
    With x = sum of 2^level x_level and w = sum of 2^digit w_digit, each pair of a level and a digit
    is a pass that counts from plane level + digit on; nearly always there is only one.
    x: d->words times d->planes words. weights: rows {w = 1, w = 0}, for each digit, tile and
-   chunk. list: room for d->room entries. planes: d->tiles times d->bits. */
+   chunk. list: room for d->run entries of each place. planes: d->tiles times d->bits. */
 static void gxnor_dense_count(const gxnor_dense *d, const uint32_t *x, const gxnor_lanes *weights,
                               gxnor_entry *list, gxnor_lanes *planes)
 {
@@ -25,11 +25,11 @@ static void gxnor_dense_count(const gxnor_dense *d, const uint32_t *x, const gxn
                 const int32_t left = d->words - first, words = left < d->chunk ? left : d->chunk;
                 gxnor_dense_pass(d, x + first * d->planes, words, level, start, level + digit, rows, list,
                                  planes);
-                rows += 2 * d->chunk_rows;
+                rows += GXNOR_GROUP * d->chunk_groups;
                 start = 0;
             }
         }
-        weights += 2 * d->tiles * d->tile_rows;
+        weights += GXNOR_GROUP * d->tiles * d->tile_groups;
     }
 }
 

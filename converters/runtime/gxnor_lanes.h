@@ -24,14 +24,27 @@ typedef uint32_t gxnor_lanes __attribute__((vector_size(GXNOR_LANES / 8), aligne
 #error "More than 32 lanes need a compiler of the GNU family: convert the network with lanes=32."
 #endif
 
-/* A row of weights is a pair of gxnor_lanes. Lists of rows count in bytes (so that an address is
-   one addition) where that leaves room in 16 bits, else in rows. */
+/* Rows of weights lie in groups of GXNOR_PLACES rows, GXNOR_GROUP gxnor_lanes: one row in a pair
+   (2 bits a weight), or three rows in five words (1.67 bits, for 32 lanes), see gxnor_add_row. */
+#ifndef GXNOR_PLACES
+#define GXNOR_PLACES 1
+#endif
+#if GXNOR_PLACES == 1
+#define GXNOR_GROUP 2
+#elif GXNOR_PLACES == 3 && GXNOR_LANES == 32
+#define GXNOR_GROUP 5
+#else
+#error "Weights in 1.67 bits are made for 32 lanes: convert the network with lanes=32."
+#endif
+
+/* Lists of groups count in bytes (so that an address is one addition) where that leaves room in
+   16 bits, else in groups. */
 #if GXNOR_LANES <= 32
 #define GXNOR_LIST_UNIT 1
 #else
 #define GXNOR_LIST_UNIT (GXNOR_LANES / 4)
 #endif
-#define GXNOR_LIST_STEP (GXNOR_LANES / 4 / GXNOR_LIST_UNIT)
+#define GXNOR_LIST_STEP (GXNOR_GROUP * GXNOR_LANES / 8 / GXNOR_LIST_UNIT)
 
 /* GCC schedules the adders before it allocates registers, and then spills. */
 #if defined(__GNUC__) && !defined(__clang__)
@@ -48,6 +61,18 @@ typedef uint32_t gxnor_lanes __attribute__((vector_size(GXNOR_LANES / 8), aligne
 #else
 #define GXNOR_INLINE static inline
 #define GXNOR_PLACE(pointer) (void)(pointer)
+#endif
+/* GXNOR_AFTER: as GXNOR_PLACE; Clang for RISC-V would load several rows ahead, and then spill. */
+#if defined(__riscv) && defined(__clang__)
+#define GXNOR_AFTER(pointer, value) __asm__("" : "+r"(pointer), "+r"(value))
+#else
+#define GXNOR_AFTER(pointer, value) GXNOR_PLACE(pointer)
+#endif
+/* GXNOR_LOAD: lets GCC load both words, one behind the other, with one LDRD. */
+#if defined(__thumb2__) && !defined(__clang__) && GXNOR_LANES == 32
+#define GXNOR_LOAD(a, b) __asm__("" : "+r"(a), "+r"(b))
+#else
+#define GXNOR_LOAD(a, b) (void)0
 #endif
 /* GXNOR_NOW: Clang would put off a sum to where it must spill its terms. */
 #if defined(__thumb2__) && GXNOR_LANES == 32

@@ -14,7 +14,7 @@ static int32_t gxnor_list_levels(const gxnor_conv_tiles *c, const uint32_t *in, 
 
     for (level = 0; level < c->levels; level++) {
         gxnor_list_strip(c, in, y, x, level, lists);
-        lists += c->room + 2 * c->columns + 2;
+        lists += GXNOR_PLACES * (c->room + 2 * c->columns + 2);
     }
     return left < c->strip ? left : c->strip;
 }

@@ -5,25 +5,24 @@
 #include "gxnor_dense.h"
 #include "gxnor_list_codes.h"
 
-/* Lists `words` words of a dense layer's input, from a first pixel on whose rows follow the one
-   that adds nothing. */
-static void gxnor_list_pixels(gxnor_list *list, const gxnor_dense *d, const uint32_t *x, int32_t words,
+/* Lists `words` words of a dense layer's input, whole pixels. */
+static void gxnor_list_pixels(gxnor_lists *lists, const gxnor_dense *d, const uint32_t *x, int32_t words,
                               int32_t level)
 {
-    uint32_t pixel = GXNOR_LIST_STEP;
+    uint32_t pixel = 0;
 
     GXNOR_ROLLED
     while (words > 0) {
-        uint32_t place = pixel;
+        uint32_t row = pixel;
         int32_t w;
         GXNOR_ROLLED
         for (w = 0; w < d->pixel_words; w++) {
-            gxnor_list_codes(list, x, d->planes, level, place);
-            place += 32 * GXNOR_LIST_STEP;
+            gxnor_list_codes(lists, x, d->planes, level, row);
+            row += 32;
             x += d->planes;
         }
         words -= d->pixel_words;
-        pixel += (uint32_t)d->pixel_rows * GXNOR_LIST_STEP;
+        pixel += (uint32_t)d->pixel_rows;
     }
 }
 

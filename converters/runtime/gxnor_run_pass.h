@@ -2,7 +2,7 @@
 #ifndef GXNOR_RUN_PASS_H
 #define GXNOR_RUN_PASS_H
 
-#include "gxnor_add_rows.h"
+#include "gxnor_add_slice.h"
 #include "gxnor_all.h"
 #include "gxnor_begin.h"
 #include "gxnor_flush.h"
@@ -10,9 +10,9 @@
 
 /* Adds 2^stage times a pass to the counters of `tiles` tiles, which with `start` not 0 (then stage
    is 0) are set to that before: counts begin at plane `stage`, of which 8 must be left.
-   rows: the address that entries count from in the first tile; tile_rows: rows of a tile.
+   rows: the address that entries count from in the first tile; tile_groups: groups of a tile.
    planes: `bits` of them for each tile. */
-GXNOR_SHARED void gxnor_run_pass(const gxnor_pass *p, uintptr_t rows, int32_t tiles, int32_t tile_rows,
+GXNOR_SHARED void gxnor_run_pass(const gxnor_pass *p, uintptr_t rows, int32_t tiles, int32_t tile_groups,
                                  uint32_t start, int32_t stage, int32_t bits, gxnor_lanes *planes)
 {
     gxnor_counters c;
@@ -22,11 +22,11 @@ GXNOR_SHARED void gxnor_run_pass(const gxnor_pass *p, uintptr_t rows, int32_t ti
     for (; tiles > 0; tiles--) {
         c.plane = planes + stage;
         gxnor_begin(&c, start, p->offset);
-        gxnor_add_rows(&c, &p->plus, rows, gxnor_all(0));
-        gxnor_add_rows(&c, &p->minus, rows, gxnor_all(1));
+        gxnor_add_slice(&c, p->plus, rows, gxnor_all(0));
+        gxnor_add_slice(&c, p->minus, rows, gxnor_all(1));
         gxnor_flush(&c);
         planes += bits;
-        rows += (uintptr_t)tile_rows * (2 * sizeof(gxnor_lanes));
+        rows += (uintptr_t)tile_groups * (GXNOR_GROUP * sizeof(gxnor_lanes));
     }
 }
 

@@ -305,6 +305,7 @@ _BUILDERS |= {
     "conv1d": _conv1d,
     "depthwise_multiplier": lambda n: Chain(n, (9, 9, 3)).depthwise(3, multiplier=2).step().depthwise(2, strides=(2, 2)).step().flatten().dense(3).logits(),
     "depthwise_dilated_same": lambda n: Chain(n, (9, 9, 4)).conv(5, 1).step().depthwise(3, dilation=2, padding="same").step().flatten().dense(3).logits(),
+    "cnn_many_groups": lambda n: Chain(n, (4, 4, 2)).conv(96, 1).step().conv(96, 3, groups=32).step(flip=0.4).conv(96, 2, groups=24).step(space=Z[2]).conv(96, 1, groups=32).logits(),
     "grouped_logits": lambda n: Chain(n, (5, 5, 2)).conv(6).step().conv(4, 2, groups=2).logits(),
     "depthwise_z2": lambda n: Chain(n, (8, 7, 3)).conv(33, 1).step(space=Z[2]).depthwise(3, padding="same", space=Z[2]).step(space=Z[2], flip=0.5).depthwise(2).step(space=Z[2]).flatten().dense(3).logits(),
     "average_codes_2x2": lambda n: Chain(n, (9, 8, 2)).conv(7).step().average(2).conv(6, 2).step().flatten().dense(3).logits(),

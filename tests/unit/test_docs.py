@@ -103,3 +103,21 @@ def test_the_results_are_those_of_the_log():
     assert len(groups) >= 9
     for key, last in groups.items():
         assert f"{sum(last) / len(last):.2f} ({min(last):.2f}-{max(last):.2f})" in text.replace("*", ""), key
+
+
+def test_the_code_of_the_c_guide(tmp_path):
+    text = (ROOT / "docs" / "c.md").read_text(encoding="utf-8")
+    blocks = _blocks("python", text)
+    assert len(blocks) >= 3
+    net = PRELUDE[: PRELUDE.index("strategy")] + """
+layers = [keras_gxnor.GXNORConv2D(4, 3), keras.layers.BatchNormalization(), keras_gxnor.DiscreteActivation(),
+          keras.layers.Flatten(), keras_gxnor.GXNORDense(3)]
+model = keras.Sequential([keras.Input((12, 12, 1)), *layers])
+"""
+    printed = _run(net + "\n".join(blocks), tmp_path)
+    assert "cortex-m4, zig -O2" in printed and "conv1" in printed
+    (source,) = _blocks("c", text)
+    (tmp_path / "main.c").write_text(source + "\nint main(void) { return classify() < 0; }\n")
+    flags = ["-std=c99", "-Wall", "-Werror", "-Ibuild/net", "main.c", "-o", "main"]
+    subprocess.run([*host.find_compiler(), *flags], cwd=tmp_path, check=True)
+    subprocess.run([tmp_path / "main"], check=True)

@@ -24,6 +24,7 @@ one, zero = np.ones(3, np.float32), np.zeros(3, np.float32)
 net = g.Graph((node, dense, g.Node("logits", g.Affine(one, zero), (1,))), (2,), "net")
 header = converters.convert(net, "c", check=False)
 assert b"net_run" in header.main and b"0BSD" in header.main
+assert converters.estimate(net).instructions > 100
 assert b"gxnor::net" in converters.convert(net, "library", check=False).files["CMakeLists.txt"]
 assert converters.convert(net, "tflite").main[4:8] == b"TFL3"
 assert b"net_tflm" in converters.convert(net, "tflm").files["net_main.cc"]
