@@ -146,9 +146,11 @@ class Program:
         owners = list(range(len(self.sizes)))
         best, merged = self._plan(owners), owners
         for made, source in self.shared:
+            if self._last_use(source) != self._first_use(made):
+                continue
             trial = [merged[source] if owner == merged[made] else owner for owner in merged]
             found = self._plan(trial)
-            if self._last_use(source) == self._first_use(made) and found.words <= best.words:
+            if found.words <= best.words:
                 best, merged = found, trial
         return best
 

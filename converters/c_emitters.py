@@ -68,7 +68,7 @@ class _Walk:
             arguments = [value.place, flip, zero, made.channels, made.pixels, made.place, made.planes]
             note = ", bytes to codes"
             self.sliced[key] = self.program.call("slice", "gxnor_slice", arguments, made, value, note=note)
-        return self.sliced[key]
+        return dataclasses.replace(self.sliced[key], type=value.type, node=value.node)
 
     def image(self, index) -> Value:
         """What node `index` reads, packed as its shape says."""
@@ -153,7 +153,7 @@ def _maxpool(walk, index, node):
     tables = [Table("window", "gxnor_window", struct(place))]
     if value.form == "sums":
         made = walk.program.sums(node, walk.types[index])
-        name, arguments = "gxnor_maxpool_sums", [value.place, value.channels, made.place]
+        name, arguments = "gxnor_maxpool_sums", [value.place, shape[-1], made.place]
     else:
         made = walk.program.codes(node, walk.types[index])
         if value.planes == 2:

@@ -25,6 +25,7 @@ from keras_gxnor.converters.c_calls import (
 from keras_gxnor.errors import UnsupportedGraphError
 
 _MOST_PLACES, _TRIT_BITS = 30, 6  # of gxnor_depthwise_trits
+_FEW_GROUPS = 4  # of a first layer, whose tables are those of a kernel without groups
 _FEW = 16  # outputs below which sums are made row by row
 
 
@@ -110,9 +111,10 @@ def dense(program: Program, layer: Layer) -> Value:
     chunk = min(words, tiles.chunk_words(pixel_words, pixel_rows))
     chunks = _chunks(len(layer.kernel), chunk // pixel_words * pixel_rows, words % chunk, program.places)
     runs = [groups.run(rows, program.places) for rows in chunks]
-    if not tiles.fits_entry(runs[0], program.lanes, program.places):
+    if runs[0] > tiles.most_groups(program.lanes, program.places):
+        most = tiles.most_groups(program.lanes, program.places) * program.places
         raise UnsupportedGraphError(
-            f"Node `{layer.node.name}`: a pixel may have {tiles.MAX_ROWS} channels in C, or any "
+            f"Node `{layer.node.name}`: a pixel that a Dense reads may have {most} channels in C, or any "
             f"multiple of 32. Received: {source.channels} channels"
         )
     table = tiles.weight_tiles(layer.kernel, program.lanes, program.places, [[rows] for rows in chunks])
@@ -330,8 +332,10 @@ def first_conv(program: Program, layer: Layer) -> Value | None:
     """Appends a convolution of the input's bytes with a ternary step; None if tables cannot do it."""
     op, spec = layer.node.op, program.graph.nodes[layer.source.buffer].op.spec
     flip, zero = input_bytes(spec)
+    if op.groups > _FEW_GROUPS or not layer.is_ternary:
+        return None
     kernel, place = _spread(op), _window(layer)
-    if not layer.is_ternary or not first_layer.fits(kernel, layer.steps, zero):
+    if not first_layer.fits(kernel, layer.steps, zero):
         return None
     if layer.source.type.shape[0] == kernel.shape[0] == 1:
         # Rows are computed in pairs: a sequence runs down an image of width 1, the same bytes.

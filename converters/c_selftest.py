@@ -10,6 +10,7 @@ from keras_gxnor.converters import planes
 from keras_gxnor.converters.text import float_literal
 from keras_gxnor.errors import UnsupportedGraphError
 
+_MOST_LOGITS = 256  # that the self-test keeps on the stack, 1 kB
 _START = 2166136261  # the FNV-1a digest of nothing
 
 
@@ -35,7 +36,8 @@ def build(graph, prefix, program, scratch) -> dict:
         scratch: Callable: number of a buffer -> its place in C.
 
     Returns:
-        `checks`: one `Check` or None a call; `logits`: literals, of each output.
+        `checks`: one `Check` or None a call; `logits`: for each output literals, or None if they
+        are more than the stack should hold: then its sums alone are compared.
 
     Raises:
         UnsupportedGraphError: if logits overflow float32.
@@ -74,13 +76,13 @@ def stored(values, made) -> np.ndarray:
     return planes.pack(values.reshape(-1, made.channels), made.planes).reshape(-1)
 
 
-def _logits(node, trace) -> list[str]:
+def _logits(node, trace) -> list[str] | None:
     logits = trace[node.name].astype(np.float32).reshape(-1)
     if not np.isfinite(logits).all():
         raise UnsupportedGraphError(
             f"Node `{node.name}`: the logits overflow float32; scale them down. Received: {logits}"
         )
-    return [float_literal(value) for value in logits]
+    return [float_literal(value) for value in logits] if logits.size <= _MOST_LOGITS else None
 
 
 def noise(size) -> np.ndarray:

@@ -17,7 +17,7 @@ from keras_gxnor.converters.artifact import Artifact
 from keras_gxnor.converters.c_calls import LANES, POINTERS, Place, shape_text
 from keras_gxnor.converters.names import comment, identifier
 from keras_gxnor.converters.text import float_literal, rows, template
-from keras_gxnor.errors import InvalidArgumentError
+from keras_gxnor.errors import InvalidArgumentError, UnsupportedGraphError
 from keras_gxnor.version import __version__
 
 # Changes whenever a function in runtime/ changes its arguments or meaning.
@@ -60,12 +60,10 @@ def emit(graph: g.Graph, name: str, lanes: int = 32, weights: str = "2bit") -> A
     _check_weights(weights, lanes)
     prefix = identifier(name)
     canonical = rewrites.canonical(graph)
-    kinds = ("2bit",) if lanes != 32 else groups.PLACES
-    programs = {kind: c_emitters.program(canonical, lanes, groups.PLACES[kind]) for kind in kinds}
-    program = programs[weights]
+    program = c_emitters.program(canonical, lanes, groups.PLACES[weights])
     plan = program.plan()
     writer = _Writer(graph, prefix, program, plan)
-    sizes = _sizes(programs, weights, plan)
+    sizes = _sizes(canonical, program, weights, plan)
     layers = writer.layers()
     text = template("network.h.j2").render(
         version=__version__,
@@ -99,16 +97,25 @@ def _check_weights(weights, lanes):
         )
 
 
-def _sizes(programs, weights, plan) -> dict[str, int]:
-    """Bytes of a network whose weights are of the kind `weights`; programs: of each kind there is."""
-    tables = {kind: [t for call in p.calls for t in call.tables] for kind, p in programs.items()}
-    found = {kind: sum(t.nbytes for t in tables[kind] if t.suffix == "weights") for kind in programs}
+def _sizes(canonical, program, weights, plan) -> dict[str, int]:
+    """Bytes of a network whose weights are of the kind `weights`, and of those weights in the other kinds."""
+    found = {weights: _weight_bytes(program)}
+    for kind, places in groups.PLACES.items():
+        if kind not in found and program.lanes == 32:
+            try:
+                found[kind] = _weight_bytes(c_emitters.program(canonical, program.lanes, places))
+            except UnsupportedGraphError:
+                continue  # which is said when it is asked for
     return {
         "weights": found[weights],
-        **{f"weights_{kind}": size for kind, size in found.items()},
-        "tables": sum(t.nbytes for t in tables[weights]),
+        **{f"weights_{kind}": found[kind] for kind in groups.PLACES if kind in found},
+        "tables": sum(t.nbytes for call in program.calls for t in call.tables),
         "scratch": 4 * plan.words,
     }
+
+
+def _weight_bytes(program) -> int:
+    return sum(t.nbytes for call in program.calls for t in call.tables if t.suffix == "weights")
 
 
 def _fingerprint(graph, layers) -> str:
@@ -146,6 +153,7 @@ class _Writer:
             "name": name,
             "note": call.note,
             "out": self._argument(call.made.place, name),  # for GXNOR_TRACE
+            "output": -1 - call.made.buffer if call.made.buffer < 0 else None,
             "tables": [_table(name, table) for table in call.tables],
             "code": _wrapped(f"{call.kernel}({arguments});"),
             "parameters": ", ".join(kind + argument for argument, kind, _ in used),

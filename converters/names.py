@@ -28,6 +28,8 @@ _WORDS = """
     stdarg stdatomic stdbool stdckdint stdbit stddef stdint stdio stdlib stdnoreturn string tgmath
     threads time uchar wchar wctype version memory vector array map set list thread
 
+    features endian alloca newlib picolibc predefs xlocale langinfo
+
     arduino wire spi sd serial servo stepper eeprom wifi ethernet keyboard mouse print printable
     stream client server udp ipaddress binary
 

@@ -13,7 +13,6 @@ from keras_gxnor.converters.planes import digits
 LANES = (8, 32, 64, 128, 256, 512)
 _LEAST_BITS = 8  # the counters have planes of weight 1, 2, 4, 8 and 16, 32, 64, 128
 _MAX_ENTRY = 65535
-MAX_ROWS = 8190  # that a list of 32 lanes can tell apart
 _CHUNK_ROWS = 1024  # rows that a dense layer lists at once: 2 kB of scratch
 
 
@@ -115,13 +114,13 @@ def entry_step(lanes: int, places: int) -> int:
     return lanes // 4 if places == 1 else 20
 
 
-def fits_entry(count: int, lanes: int, places: int) -> bool:
-    """Whether a list can tell so many groups of rows apart, besides the one that adds nothing.
+def most_groups(lanes: int, places: int) -> int:
+    """How many groups of rows a list can tell apart, besides the one that adds nothing.
 
-    >>> fits_entry(MAX_ROWS, 32, 1), fits_entry(MAX_ROWS + 1, 32, 1)
-    (True, False)
+    >>> most_groups(32, 1), most_groups(32, 3)
+    (8190, 3275)
     """
-    return (count + 1) * entry_step(lanes, places) <= _MAX_ENTRY
+    return _MAX_ENTRY // entry_step(lanes, places) - 1
 
 
 def chunk_words(pixel_words: int, pixel_rows: int) -> int:
@@ -144,7 +143,7 @@ def strip(out_width: int, stride: int, span: int, column: int, lanes: int, place
         lanes: Channels in a tile.
         places: Rows in a group.
     """
-    columns = (_MAX_ENTRY // entry_step(lanes, places) - 1) // groups.run(column, places)
+    columns = most_groups(lanes, places) // groups.run(column, places)
     if columns < span:
         return 0
     wanted = max(1, -(-2 * (span - stride) // stride))

@@ -192,7 +192,7 @@ def _check_threshold(node, source):
         _fail(node, "Threshold reads integers", source.kind)
     if op.thresholds.shape[1] != op.space.num_states - 1:
         _fail(node, f"{op.space} needs {op.space.num_states - 1} thresholds", op.thresholds.shape)
-    if (np.diff(op.thresholds, axis=1) < 0).any():
+    if (np.diff(op.thresholds.astype(np.int64), axis=1) < 0).any():
         _fail(node, "thresholds must ascend in a channel", op.thresholds)
     bound = np.full(source.shape[-1], op.space.max_code, np.int64)
     return ops.TensorType(source.shape, "code", -bound, bound)

@@ -88,7 +88,9 @@ class _Rewriter:
         kernel, op = self.nodes[source], node.op
         if pools:
             # s = -x reaches t  <=>  x <= -t  <=>  not x >= 1 - t: the rising step of -y.
-            steps = np.where(op.flipped[:, None], 1 - op.thresholds[:, ::-1], op.thresholds)
+            turned = 1 - op.thresholds[:, ::-1].astype(np.int64)
+            limits = np.iinfo(np.int32)  # far beyond all sums: what is clipped is never reached, or always
+            steps = np.clip(np.where(op.flipped[:, None], turned, op.thresholds), limits.min, limits.max)
             source = self.append(kernel.name, kernel.op, *kernel.inputs)
         else:
             steps, turned = op.thresholds, np.where(op.flipped, -1, 1).astype(np.int8)

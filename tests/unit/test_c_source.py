@@ -34,9 +34,25 @@ def two_outputs(name):
     return chain.graph(2, 4)
 
 
+def pool_read_again(name):
+    chain = Chain(name, (6, 6, 2)).conv(5).step()
+    codes = chain.here
+    return chain.pool(2, 1).add(g.Pad2D(((0, 1), (0, 1)))).plus(codes).flatten().dense(3).graph()
+
+
+def many_logits(name):
+    return Chain(name, (9, 9, 1)).conv(8, padding="same").step().conv(5, 1).logits().graph()
+
+
 def unread_input(name):
     chain = Chain(name, (6,)).input((5,))
     return chain.at(0).dense(3).logits().graph()
+
+
+def input_in_two_shapes(name):
+    chain = Chain(name, (4, 6, 2))
+    first = chain.conv(3, 2).logits().here
+    return chain.graph(first, chain.at(0).add(g.Reshape((3, 8, 2))).conv(3, 2).logits().here)
 
 
 def dead_branch(name):
@@ -106,6 +122,10 @@ MORE = {
     "many_inputs": lambda n: Chain(n, (2100,)).step().dense(40).step().dense(3).logits().graph(),
     "many_pixels": lambda n: Chain(n, (20, 20, 3)).conv(5).step().flatten().dense(40).step().dense(3).graph(),
     "unread_input": unread_input,
+    "input_in_two_shapes": input_in_two_shapes,
+    "sums_reshaped": lambda n: Chain(n, (6, 6, 2)).conv(8, 1).add(g.Reshape((6, 12, 4))).pool().logits().graph(),
+    "depthwise_input": lambda n: Chain(n, (6, 6, 8)).depthwise(2).step().flatten().dense(3).graph(),
+    "pool_read_again": pool_read_again,
     "three_affines": lambda n: Chain(n, (3, 3, 1)).conv(2, 2).logits().flatten().logits(2).graph(),
 }
 
@@ -168,3 +188,31 @@ def test_every_float_reads_back_to_its_bits():
         text = float_literal(value)
         assert re.fullmatch(r"-?\d[\d.]*(e[+-]\d+)?f", text) and ("." in text or "e" in text)
         assert np.float32(text[:-1]).tobytes() == np.float32(value).tobytes()
+
+
+def test_many_logits_stay_off_the_stack_of_the_self_test():
+    artifact = c_source.emit(many_logits("net"), "net")
+    text = artifact.main.decode("ascii")
+    assert "float logits[" not in text[text.rindex("int net_selftest(uint32_t scratch") :]
+    assert "the sums alone are compared" in text
+    assert host.selftest(artifact) == 0
+    few = c_source.emit(SAMPLES["dense_only"](), "net").main.decode("ascii")
+    assert "static const float expected_logits[" in few and "the sums alone" not in few
+
+
+def test_thresholds_at_the_ends_of_int32():
+    chain = Chain("net", (6, 6, 1)).conv(4).pool()
+    limits = np.iinfo(np.int32)
+    steps = np.array([[limits.min, limits.max], [limits.min, 0], [0, limits.max], [3, 5]], np.int32)
+    chain.add(g.Threshold(steps, np.array([True, True, True, False]), DiscreteSpace(1))).flatten().dense(3)
+    assert host.selftest(c_source.emit(chain.graph(), "net")) == 0
+
+
+def test_the_other_format_may_be_out_of_reach():
+    """A pixel of 9,000 channels has too many rows for a list in 2 bits, and not in 1.67."""
+    chain = Chain("net", (2, 1, 8)).conv(9000, 1).step().flatten().dense(3).step().dense(2)
+    with pytest.raises(UnsupportedGraphError, match="a Dense reads may have 8190 channels"):
+        c_source.emit(chain.graph(), "net")
+    artifact = c_source.emit(chain.graph(), "net", weights="1.67bit")
+    assert "weights_2bit" not in artifact.sizes
+    assert artifact.sizes["weights_1.67bit"] == artifact.sizes["weights"]
