@@ -123,7 +123,7 @@ MORE = {
     "many_pixels": lambda n: Chain(n, (20, 20, 3)).conv(5).step().flatten().dense(40).step().dense(3).graph(),
     "unread_input": unread_input,
     "input_in_two_shapes": input_in_two_shapes,
-    "sums_reshaped": lambda n: Chain(n, (6, 6, 2)).conv(8, 1).add(g.Reshape((6, 12, 4))).pool().logits().graph(),
+    "sums_reshaped": lambda n: Chain(n, (6, 6, 2)).conv(8, 1).add(g.Reshape((6, 12, 4))).pool().graph(),
     "depthwise_input": lambda n: Chain(n, (6, 6, 8)).depthwise(2).step().flatten().dense(3).graph(),
     "pool_read_again": pool_read_again,
     "three_affines": lambda n: Chain(n, (3, 3, 1)).conv(2, 2).logits().flatten().logits(2).graph(),
