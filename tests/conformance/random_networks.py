@@ -252,9 +252,10 @@ def _grouped(chain, groups, filters, size, order, flip):
     found = [n for n in range(2, channels + 1) if channels % n == 0]
     if not _image(chain) or not _fits(chain) or not found:
         return
-    count = found[groups % len(found)]
+    depthwise = groups % 3 == 0
+    count = channels if depthwise else found[groups % len(found)]
     pair, strides, padding = _window(chain, size, size // 4, size // 2)
-    chain.conv(count * (1 + filters % 4), pair, strides, padding, groups=count, space=_weights(order))
+    chain.conv(count if depthwise else count * (1 + filters % 4), pair, strides, padding, groups=count, space=_weights(order))
     _step_after(chain, order, flip)
 
 
