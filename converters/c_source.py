@@ -125,8 +125,9 @@ class _Writer:
     def __init__(self, graph, prefix, program, plan):
         self.prefix, self.program, self.plan = prefix, program, plan
         self.inputs, self.outputs = ends(graph)
+        read = {place.buffer for call in program.calls for place in call.places}
         for index, end in enumerate(self.inputs):
-            end["word"] = plan.offsets[index]
+            end["word"], end["read"] = plan.offsets[index], index in read
 
     def scratch(self, buffer: int) -> str:
         """A place in the scratch, uint32_t *."""

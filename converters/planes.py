@@ -12,12 +12,12 @@ _LEAST_BITS = 6  # planes of a counter
 
 
 def planes_for(low: int, high: int) -> int:
-    """The number of planes of codes low..high: the least, but 2 at least.
+    """The number of planes of codes low..high: the least, but 2 for trits alone, which -2 is not.
 
     >>> [planes_for(-1, 1), planes_for(-2, 1), planes_for(0, 2), planes_for(-128, 255)]
-    [2, 2, 3, 9]
+    [2, 3, 3, 9]
     """
-    return max(2, *(_signed_bits(value) for value in (int(low), int(high))))
+    return max(2 if low >= -1 else 3, *(_signed_bits(value) for value in (int(low), int(high))))
 
 
 def bits_for(low: int, high: int) -> int:

@@ -34,6 +34,11 @@ def two_outputs(name):
     return chain.graph(2, 4)
 
 
+def unread_input(name):
+    chain = Chain(name, (6,)).input((5,))
+    return chain.at(0).dense(3).logits().graph()
+
+
 def dead_branch(name):
     graph = Chain(name, (6,)).dense(9).step().dense(4).logits().graph()
     extra = g.Node("dead", g.Dense(np.ones((9, 2), np.int8)), (2,))
@@ -100,6 +105,7 @@ MORE = {
     "wide_logits": lambda n: Chain(n, (70,)).dense(40).step().dense(50).logits().graph(),
     "many_inputs": lambda n: Chain(n, (2100,)).step().dense(40).step().dense(3).logits().graph(),
     "many_pixels": lambda n: Chain(n, (20, 20, 3)).conv(5).step().flatten().dense(40).step().dense(3).graph(),
+    "unread_input": unread_input,
     "three_affines": lambda n: Chain(n, (3, 3, 1)).conv(2, 2).logits().flatten().logits(2).graph(),
 }
 

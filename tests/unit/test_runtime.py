@@ -162,7 +162,8 @@ def test_the_least_number_of_planes_bits_and_digits():
     for low, high in itertools.product(range(-140, 1), range(140)):
         n = planes.planes_for(low, high)
         assert -(1 << (n - 1)) <= low and high < 1 << (n - 1)
-        assert n == 2 or low < -(1 << (n - 2)) or high >= 1 << (n - 2)
+        assert n == 2 or low < -(1 << (n - 2)) or high >= 1 << (n - 2) or (n, low) == (3, -2)
+        assert (n == 2) == (low >= -1 and high <= 1)
         n = planes.bits_for(low, high)
         assert -(1 << (n - 1)) <= low and high + 1 <= (1 << (n - 1)) - 1
         assert n == 6 or low < -(1 << (n - 2)) or high + 1 > (1 << (n - 2)) - 1
