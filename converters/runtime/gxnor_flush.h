@@ -11,7 +11,7 @@ static void gxnor_flush(gxnor_counters *c)
     uint32_t zero = 0;
     int32_t k;
 
-    GXNOR_PLACE(zero);
+    GXNOR_HIDDEN(zero);
     if (c->carries > 0) {
         GXNOR_ROLLED
         for (k = c->carries; k < 16; k++) {

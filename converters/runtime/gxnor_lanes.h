@@ -53,8 +53,7 @@ typedef uint32_t gxnor_lanes __attribute__((vector_size(GXNOR_LANES / 8), aligne
 #define GXNOR_HOT
 #endif
 /* GXNOR_INLINE: must be inlined, or its arguments would go through memory.
-   GXNOR_PLACE: keeps an address in a register, so that both loads of a row use it; and an integer
-   out of the compiler's sight, which would make a call of memset or memcpy of the loop around. */
+   GXNOR_PLACE: keeps an address in a register, so that both loads of a row use it. */
 #if defined(__GNUC__)
 #define GXNOR_INLINE static inline __attribute__((always_inline))
 #define GXNOR_PLACE(pointer) __asm__("" : "+r"(pointer))
@@ -73,6 +72,13 @@ typedef uint32_t gxnor_lanes __attribute__((vector_size(GXNOR_LANES / 8), aligne
 #define GXNOR_LOAD(a, b) __asm__("" : "+r"(a), "+r"(b))
 #else
 #define GXNOR_LOAD(a, b) (void)0
+#endif
+/* GXNOR_HIDDEN: a uint32_t whose value the compiler cannot know, or it would make a call of memset
+   or memcpy of the loop that stores it. (8-bit machines have no register for it.) */
+#if defined(__GNUC__) && UINTPTR_MAX > 65535
+#define GXNOR_HIDDEN(value) __asm__("" : "+r"(value))
+#else
+#define GXNOR_HIDDEN(value) (void)(value)
 #endif
 /* GXNOR_NOW: Clang would put off a sum to where it must spill its terms. */
 #if defined(__thumb2__) && GXNOR_LANES == 32

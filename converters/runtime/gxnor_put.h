@@ -14,7 +14,7 @@ GXNOR_INLINE void gxnor_put(uint32_t *out, int32_t planes, int32_t words, int32_
     *word = (tile & 3) ? *word | byte : byte;
     (void)words;
 #elif GXNOR_LANES == 32
-    GXNOR_PLACE(x);
+    GXNOR_HIDDEN(x);
     out[tile * planes] = x;
     (void)words;
 #else

@@ -7,7 +7,7 @@
 #include "gxnor_shared.h"
 
 /* Negates the channels whose bit is set in `mask`, as ~x + 1. mask: `words` words.
-   in_planes <= planes, which must be enough for every result: -(-2) needs 3. No overlap. */
+   planes: enough for every result, -(-2) needs 3; more of in_planes are left out. No overlap. */
 static void gxnor_sign(const uint32_t *in, int32_t in_planes, const uint32_t *mask, uint32_t *out,
                        int32_t planes, int32_t words, int32_t pixels)
 {
@@ -27,6 +27,7 @@ static void gxnor_sign(const uint32_t *in, int32_t in_planes, const uint32_t *ma
                 *out++ = term ^ carry;
                 carry &= term;
             }
+            in += in_planes > planes ? in_planes - planes : 0;
         }
     }
 }

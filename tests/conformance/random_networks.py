@@ -3,7 +3,7 @@
     python -m tests.conformance.random_networks 'Program(seed=..., ...)'
 
 builds the network that a failed test has printed, and compares it on every runtime; with
-another argument `c`, in C.
+another argument `c`, in C (and then one for the form of the weights).
 """
 
 import collections
@@ -82,14 +82,14 @@ def mismatches(graph, images=6) -> dict:
     }
 
 
-def c_failures(programs, flags=("-O1",)) -> tuple[list, collections.Counter]:
+def c_failures(programs, weights="2bit") -> tuple[list, collections.Counter]:
     """(programs whose C differs from the reference, how often each kernel is called).
 
     All are compiled in one file, which takes less time than alone.
     """
     graphs = [build(program) for program in programs]
-    artifacts = [c_source.emit(graph, f"random{i}") for i, graph in enumerate(graphs)]
-    library, failed, kernels = host.Library(artifacts, flags=flags), [], collections.Counter()
+    artifacts = [c_source.emit(graph, f"random{i}", weights=weights) for i, graph in enumerate(graphs)]
+    library, failed, kernels = host.Library(artifacts, flags=("-O1",)), [], collections.Counter()
     for program, graph, artifact in zip(programs, graphs, artifacts):
         x = inputs(graph, 6)
         layers = rf"^static void {artifact.name}_\w+\([^)]*\)\n{{\n    (gxnor_\w+)\("
@@ -252,9 +252,10 @@ def _grouped(chain, groups, filters, size, order, flip):
     found = [n for n in range(2, channels + 1) if channels % n == 0]
     if not _image(chain) or not _fits(chain) or not found:
         return
-    count = found[groups % len(found)]
+    depthwise = groups % 3 == 0
+    count = channels if depthwise else found[groups % len(found)]
     pair, strides, padding = _window(chain, size, size // 4, size // 2)
-    chain.conv(count * (1 + filters % 4), pair, strides, padding, groups=count, space=_weights(order))
+    chain.conv(count if depthwise else count * (1 + filters % 4), pair, strides, padding, groups=count, space=_weights(order))
     _step_after(chain, order, flip)
 
 
@@ -312,9 +313,11 @@ def _end_pool(chain, outputs):
 
 
 def _end_groups(chain, _):
+    """Few filters of many channels: groups that are not counted in tiles."""
     channels = chain.type.shape[-1]
     if _image(chain):
-        chain.conv(channels, (1, 1), groups=channels)
+        groups = next((n for n in range(2, channels + 1) if channels % n == 0), 1)
+        chain.conv(groups, (1, 1), groups=groups)
     else:
         chain.dense(3)
 
@@ -333,4 +336,4 @@ if __name__ == "__main__":
     found = build(drawn)
     for node in found.nodes:
         print(node.name, node.inputs, node.op)
-    print({"c": c_failures([drawn])[0]} if sys.argv[2:] == ["c"] else mismatches(found, 64))
+    print({"c": c_failures([drawn], *sys.argv[3:])[0]} if sys.argv[2:3] == ["c"] else mismatches(found, 64))

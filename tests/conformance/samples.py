@@ -334,6 +334,7 @@ _BUILDERS |= {
     "z2_weights": lambda n: Chain(n, (9, 8, 2)).conv(6, space=Z[2]).step().conv(5, 2, space=Z[2]).step(flip=0.5).flatten().dense(3, space=Z[2]).logits(),
     "z5_weights": lambda n: Chain(n, (30,)).dense(20, space=Z[5]).step().dense(8, space=Z[5]).step(space=Z[3]).dense(3, space=Z[7]).logits(),
     "binary_all": lambda n: Chain(n, (9, 8, 2)).conv(9, space=Z[0]).step(space=BINARY).pool().conv(5, 2, space=Z[0]).step(space=BINARY, flip=0.5).flatten().dense(3, space=Z[0]).logits(),
+    "sign_of_sign": lambda n: Chain(n, (9,)).add(g.Sign(np.int8([1, -1, -1] * 3))).add(g.Sign(np.int8([-1, 1, -1] * 3))).dense(4).logits(),
     "sign_of_input": lambda n: Chain(n, (9,), g.InputSpec("uint8", 1 / 8, 3)).add(g.Sign(np.int8([1, -1, 1] * 3))).plus(0).dense(4).logits(),
     "logits_beyond_int16": lambda n: Chain(n, (600,)).dense(4, zeros=0).logits(),
 }

@@ -129,6 +129,18 @@ def test_nothing_is_needed_from_outside(folder, compiler, level):
     assert undefined(folder / "needs.o") == set()
 
 
+@pytest.mark.parametrize("compiler", ["zig c", "gcc"])
+def test_weights_of_1_67_bits_are_as_clean(tmp_path, compiler):
+    command, flags, _ = COMPILERS[compiler]
+    source = ""
+    for name in ("cnn_mnist_like", "cnn_dilated", "z2", "z2_weights", "dense_100", "dense_wide_logits"):
+        (tmp_path / f"{name}.h").write_bytes(c_source.emit(SAMPLES[name](), name, weights="1.67bit").main)
+        source += f'#define {name.upper()}_IMPLEMENTATION\n#include "{name}.h"\n'
+    (tmp_path / "all.c").write_text(source)
+    host.compile_c([*available(command), *flags, "-O2", "-c", "all.c", "-o", "all.o"], tmp_path)
+    assert undefined(tmp_path / "all.o") == set()
+
+
 def test_no_writable_static_data(folder):
     from elftools.elf.elffile import ELFFile
 

@@ -25,20 +25,23 @@ def every(values, length):
     return np.array(list(itertools.product(values, repeat=length)), np.int8)
 
 
-def run(pairs, lanes=32):
+FORMS = [(8, "2bit"), (32, "2bit"), (128, "2bit"), (32, "1.67bit")]
+
+
+def run(pairs, lanes=32, weights="2bit"):
     """Runs (chain, inputs) of several networks from one file; the float32 logits of each."""
-    artifacts = [c_source.emit(chain.graph(), chain.name, lanes) for chain, _ in pairs]
+    artifacts = [c_source.emit(chain.graph(), chain.name, lanes, weights) for chain, _ in pairs]
     library = host.Library(artifacts, flags=("-O1",))
     return [library.run(artifact, x) for artifact, (_, x) in zip(artifacts, pairs)]
 
 
-@pytest.mark.parametrize("lanes", tiles.LANES)
-def test_all_pairs_of_vectors_of_six_trits(lanes):
+@pytest.mark.parametrize(("lanes", "weights"), [*((n, "2bit") for n in tiles.LANES), (32, "1.67bit")])
+def test_all_pairs_of_vectors_of_six_trits(lanes, weights):
     """531,441 products, counted in tiles by a dense layer and by a convolution."""
     x = every((-1, 0, 1), 6)
     dense = trits("dense", (6,)).add(g.Dense(x.T.copy()))
     conv = trits("conv", (2, 3, 1)).add(g.Conv2D(x.T.reshape(2, 3, 1, 729)))
-    made = run([(dense, x), (conv, x.reshape(-1, 2, 3, 1))], lanes)
+    made = run([(dense, x), (conv, x.reshape(-1, 2, 3, 1))], lanes, weights)
     exact = x.astype(np.float32) @ x.T.astype(np.float32)
     for sums in made:
         np.testing.assert_array_equal(sums.reshape(729, 729), exact)
@@ -53,7 +56,8 @@ def counted(rng, length, pairs):
     return x
 
 
-def test_dense_of_every_fan_in():
+@pytest.mark.parametrize("weights", ["2bit", "1.67bit"])
+def test_dense_of_every_fan_in(weights):
     """1 to 100 inputs, of which from none to all are set."""
     rng, pairs, exact = np.random.default_rng(0), [], []
     for length in range(1, 101):
@@ -64,7 +68,7 @@ def test_dense_of_every_fan_in():
         x = counted(rng, length, counts)
         pairs.append((trits(f"dense{length}", (length,)).add(g.Dense(kernel)), x))
         exact.append(x.astype(np.int32) @ kernel)
-    for sums, right in zip(run(pairs), exact):
+    for sums, right in zip(run(pairs, 32, weights), exact):
         np.testing.assert_array_equal(sums, right)
 
 
@@ -73,8 +77,8 @@ COUNTS = list(itertools.product(range(41), repeat=2))
 LONG = list(itertools.product((0, 1, 7, 8, 120, 127, 128, 129, 135, 136, 137, 255, 256, 257, 300), repeat=2))
 
 
-@pytest.mark.parametrize("lanes", [8, 32, 128])
-def test_lists_of_every_length(lanes):
+@pytest.mark.parametrize(("lanes", "weights"), FORMS)
+def test_lists_of_every_length(lanes, weights):
     """Lists to add and to subtract, of a vector in chunks, and under a window over its border."""
     rng = np.random.default_rng(lanes)
     x = counted(rng, 700, COUNTS + LONG)
@@ -91,7 +95,7 @@ def test_lists_of_every_length(lanes):
         (trits("window", (5, 5, 28)).add(g.Conv2D(window)), image),
         (trits("same", (5, 5, 28)).add(g.Conv2D(window, padding="same")), image[-60:]),
     ]
-    made = run(layers, lanes)
+    made = run(layers, lanes, weights)
     np.testing.assert_array_equal(made[0], x.astype(np.int32) @ kernel)
     np.testing.assert_array_equal(made[1], chunks.astype(np.int32) @ wide)
     flat = window.reshape(700, 35).astype(np.int32)
@@ -102,8 +106,8 @@ def test_lists_of_every_length(lanes):
         np.testing.assert_array_equal(made[3][:, y, column], patch @ flat)
 
 
-@pytest.mark.parametrize("lanes", [8, 32, 128])
-def test_every_threshold(lanes):
+@pytest.mark.parametrize(("lanes", "weights"), FORMS)
+def test_every_threshold(lanes, weights):
     """Each t0 <= t1 that five trits can reach or not, and each four of a layer of four."""
     for order, length in ((1, 5), (2, 4)):
         steps = 2**order
@@ -120,20 +124,20 @@ def test_every_threshold(lanes):
         ):
             chain = trits(name, shape).add(op).add(g.Threshold(limits, flipped, space))
             layers.append((chain, x.reshape(-1, *shape)))
-        for codes in run(layers, lanes):
+        for codes in run(layers, lanes, weights):
             np.testing.assert_array_equal(codes.reshape(len(x), -1), right)
 
 
-@pytest.mark.parametrize("lanes", [8, 32, 128])
-def test_every_digit_of_weights_and_level_of_inputs(lanes):
+@pytest.mark.parametrize(("lanes", "weights"), FORMS)
+def test_every_digit_of_weights_and_level_of_inputs(lanes, weights):
     """Each pair of weights of -7..7 with each pair of bytes that differs in a level."""
-    weights = every(range(-7, 8), 2).T.copy()
+    kernel = every(range(-7, 8), 2).T.copy()
     some = [-128, -127, -126, -65, -64, -63, -33, -5, -2, -1, 0, 1, 2, 3, 4, 31, 32, 63, 64, 100, 126, 127]
     x = np.array(list(itertools.product(range(-128, 128), some)), np.int8)
-    dense = Chain("dense", (2,), CODES).add(g.Dense(weights))
-    conv = Chain("conv", (1, 2, 1), CODES).add(g.Conv2D(weights.reshape(1, 2, 1, -1)))
-    deep = Chain("deep", (1, 1, 2), CODES).add(g.Conv2D(weights.reshape(1, 1, 2, -1)))
-    made = run([(dense, x), (conv, x.reshape(-1, 1, 2, 1)), (deep, x.reshape(-1, 1, 1, 2))], lanes)
-    exact = x.astype(np.int32) @ weights
+    dense = Chain("dense", (2,), CODES).add(g.Dense(kernel))
+    conv = Chain("conv", (1, 2, 1), CODES).add(g.Conv2D(kernel.reshape(1, 2, 1, -1)))
+    deep = Chain("deep", (1, 1, 2), CODES).add(g.Conv2D(kernel.reshape(1, 1, 2, -1)))
+    made = run([(dense, x), (conv, x.reshape(-1, 1, 2, 1)), (deep, x.reshape(-1, 1, 1, 2))], lanes, weights)
+    exact = x.astype(np.int32) @ kernel
     for sums in made:
         np.testing.assert_array_equal(sums.reshape(len(x), -1), exact)

@@ -103,13 +103,13 @@ def test_avr_has_no_warning(tmp_path):
 
 @pytest.mark.parametrize("target", VECTORS)
 def test_128_lanes_are_vector_instructions(tmp_path, target):
-    """The heart of all layers, gxnor_add_rows, computes in them."""
+    """The heart of all layers, gxnor_add_first, computes in them."""
     written(128, tmp_path, "cnn_mnist_like")
     flags, instruction = VECTORS[target]
     command = [*ZIG, "cc", *flags.split(), "-ffreestanding", "-std=c99", "-O2", "-g0", "-S"]
     host.compile_c([*command, "all.c", "-o", "all.s"], tmp_path)
     text = (tmp_path / "all.s").read_text()
-    start = text.index("\ngxnor_add_rows:")
+    start = text.index("\ngxnor_add_first:")
     body = text[start : text.index(".Lfunc_end", start)]
     assert len(re.findall(instruction, body)) > 20
 

@@ -41,11 +41,12 @@ def check(count):
     programs, called = drawn(count), collections.Counter()
     assert len(programs) >= count
     for start in range(0, count, _BATCH):
-        failed, kernels = c_failures(programs[start : start + _BATCH])
+        weights = ("2bit", "1.67bit")[start // _BATCH % 2]
+        failed, kernels = c_failures(programs[start : start + _BATCH], weights)
         called += kernels
         if failed:
-            least = shrunk(failed[0], lambda program: bool(c_failures([program])[0]))
-            reproducer = f'python -m tests.conformance.random_networks "{least}" c'
+            least = shrunk(failed[0], lambda program, form=weights: bool(c_failures([program], form)[0]))
+            reproducer = f'python -m tests.conformance.random_networks "{least}" c {weights}'
             pytest.fail(f"{len(failed)} networks differ; see the first again with:\n{reproducer}")
     return called
 
@@ -63,21 +64,21 @@ def test_random_networks_are_exact_in_c(networks):
 @pytest.mark.slow
 def test_a_thousand_random_networks_are_exact_in_c():
     called = check(1000)
-    assert reached(called) == set() and min(called.values()) >= 10, called
+    assert reached(called) == set() and min(called.values()) >= 5, called
 
 
 def test_a_wrong_kernel_is_found_and_its_reproducer_works(monkeypatch):
     """A threshold off by one in the first channel of each layer: found, shrunk, printed, seen again."""
     right = random_networks.c_source.emit
 
-    def wrong(graph, name):
-        artifact = right(graph, name)
+    def wrong(graph, name, **options):
+        artifact = right(graph, name, **options)
         text = artifact.main.decode().replace("sums[o] >= ", "sums[o] > ").replace("high | low", "high & low")
         artifact.files[f"{name}.h"] = text.encode()
         return artifact
 
     monkeypatch.setattr(random_networks.c_source, "emit", wrong)
-    with pytest.raises(pytest.fail.Exception, match='networks differ') as caught:
+    with pytest.raises(pytest.fail.Exception, match="networks differ") as caught:
         check(_BATCH)
     text = str(caught.value).split('"')[1]
     program = eval(text, {"Program": random_networks.Program})
