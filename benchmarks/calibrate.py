@@ -152,7 +152,8 @@ def networks():
         _mixed("pointwise", (8, 8, 32), 0.4, 64, 128, 48, size=1),
         _mixed("dilated", (12, 12, 16), 0.5, 24, 40, dilation=2),
         _mixed("grouped", (9, 9, 32), 0.5, 48, 64, groups=4),
-        _mixed("grouped_wide", (6, 6, 64), 0.5, 128, groups=2, strides=2),
+        _mixed("many_groups", (7, 7, 96), 0.5, 96, 48, groups=24),
+        _mixed("many_groups_wide", (6, 6, 128), 0.5, 256, groups=32, strides=2),
         *(
             _mlp(f"mlp{i}", *rest)
             for i, rest in enumerate(
@@ -216,7 +217,7 @@ def networks():
         ),
         *(_shapes(f"shapes{i}", *rest) for i, rest in enumerate([(2, 7), (7, 3), (34, 21)])),
         *(_vector(f"vector{i}", *rest) for i, rest in enumerate([(20, 30), (70, 40, 1), (9, 100)])),
-        *(_sums(f"sums{i}", *rest) for i, rest in enumerate([(8, 3), (40, 3), (24, 5), (16, 3, 4)])),
+        *(_sums(f"sums{i}", *rest) for i, rest in enumerate([(8, 3), (40, 3), (24, 5), (96, 3, 8)])),
         *(
             _small(f"small{i}", *rest)
             for i, rest in enumerate(

@@ -255,7 +255,8 @@ def _grouped(chain, groups, filters, size, order, flip):
     depthwise = groups % 3 == 0
     count = channels if depthwise else found[groups % len(found)]
     pair, strides, padding = _window(chain, size, size // 4, size // 2)
-    chain.conv(count if depthwise else count * (1 + filters % 4), pair, strides, padding, groups=count, space=_weights(order))
+    total = count if depthwise else count * (1 + filters % 4)
+    chain.conv(total, pair, strides, padding, groups=count, space=_weights(order))
     _step_after(chain, order, flip)
 
 

@@ -12,6 +12,9 @@ from tests.conformance.samples import SAMPLES, inputs
 from tests.tools import C99, CXX11, ZIG, available, executed
 
 RUNTIME = c_source._HERE / "runtime"
+SLOW = pytest.mark.slow
+TARGETS = ["avr", "riscv32", *(pytest.param(name, marks=SLOW) for name in ("msp430", "powerpc", "wasm32"))]
+LEVELS = ["-O2", *(pytest.param(level, marks=SLOW) for level in ("-O1", "-O3", "-Os"))]
 COMPILERS = {
     "zig c": ([*ZIG, "cc"], C99, "all.c"),
     "zig c++": ([*ZIG, "c++"], CXX11, "all.cpp"),
@@ -89,7 +92,7 @@ def test_every_runtime_file_includes_what_it_uses():
             assert made.get(name, stem) in closure(stem), (stem, name)
 
 
-@pytest.mark.parametrize("target", ["avr", "msp430", "riscv32", "powerpc", "wasm32"])
+@pytest.mark.parametrize("target", TARGETS)
 def test_other_machines_have_no_warning(folder, target):
     """Two of them have ints of 16 bits, one is big-endian."""
     machine = ["-target", f"{target}-freestanding", "-ffreestanding"]
@@ -104,7 +107,7 @@ def test_a_warning_would_be_seen(folder):
         host.compile_c([*ZIG, "cc", *C99, "-c", "bad.c", "-o", "bad.o"], folder)
 
 
-@pytest.mark.parametrize("level", ["-O1", "-O2", "-O3", "-Os"])
+@pytest.mark.parametrize("level", LEVELS)
 def test_cortex_m0_has_no_warning_and_needs_floats_only(folder, level):
     host.compile_c([*ZIG, "cc", *CORE, *C99, level, "-c", "all.c", "-o", "m0.o"], folder)
     assert undefined(folder / "m0.o") - UNWINDING == FLOATS
@@ -119,7 +122,7 @@ def undefined(path):
         return {s.name for s in table.iter_symbols() if s["st_shndx"] == "SHN_UNDEF" and s.name}
 
 
-@pytest.mark.parametrize("level", ["-O1", "-O2", "-O3", "-Os"])
+@pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("compiler", ["zig c", "gcc"])
 def test_nothing_is_needed_from_outside(folder, compiler, level):
     if not sys.platform.startswith("linux"):
@@ -175,6 +178,7 @@ def test_a_header_may_be_included_twice(folder):
     assert (folder / "twice.o").stat().st_size > 10_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sanitizer", ["zig undefined", "gcc address,undefined"])
 def test_sanitizers_have_nothing_to_say(folder, sanitizer):
     command, checks = sanitizer.split()
@@ -185,6 +189,7 @@ def test_sanitizers_have_nothing_to_say(folder, sanitizer):
     assert executed([folder / "sanitized"]) == (0, "")
 
 
+@pytest.mark.slow
 def test_a_sanitizer_would_see_a_short_scratch(folder):
     """One word less than a network asks for, of each network in turn."""
     available("gcc")
@@ -210,6 +215,7 @@ M32 = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("build", M32)
 def test_32_bits_are_exact(folder, artifacts, build, tmp_path):
     """Logits of four inputs of every sample, as bits, from a 32-bit program."""

@@ -151,7 +151,11 @@ def test_tflm_ends(name, options):
     assert artifact.main == tflite.emit(graph, name, **options).main
 
 
-@pytest.mark.parametrize("name", SAMPLES)
+# All samples at once run in test_host, test_emulator and test_trace; alone every third, the rest is slow.
+IN_C = [pytest.param(n, marks=[pytest.mark.slow] * (i % 3 > 0)) for i, n in enumerate(SAMPLES)]
+
+
+@pytest.mark.parametrize("name", IN_C)
 def test_c(name):
     graph = SAMPLES[name]()
     artifact = c_source.emit(graph, name)

@@ -17,7 +17,8 @@ BUILDS = {
     "gcc -Os": (["gcc"], "-Os"),
     "zig -O2": ([*ZIG, "cc"], "-O2"),
 }
-CORES = ["cortex-m0", "cortex-m3", "cortex-m4", "cortex-m33", "rv32imc"]
+SLOW = pytest.mark.slow
+MORE_CORES = ["cortex-m0", "cortex-m3", "cortex-m33"]
 HOOK = ctypes.CFUNCTYPE(None, ctypes.c_int, ctypes.c_void_p)
 SOURCE = """
 typedef void (*gxnor_hook)(int layer, const void *place);
@@ -40,7 +41,7 @@ def samples():
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="builds a .so")
-@pytest.mark.parametrize("build", BUILDS)
+@pytest.mark.parametrize("build", [pytest.param(b, marks=[SLOW] * (b[-2:] != "O2")) for b in BUILDS])
 def test_every_layer_on_a_host(samples, tmp_path, build):
     source = SOURCE
     for name, (artifact, _, _) in samples.items():
@@ -72,7 +73,7 @@ def wrong(library, artifact, code, wanted) -> list[str]:
 
 
 @pytest.mark.parametrize("compiler", ["zig", pytest.param("gcc", marks=pytest.mark.slow)])
-@pytest.mark.parametrize("core", CORES)
+@pytest.mark.parametrize("core", ["cortex-m4", "rv32imc", *(pytest.param(c, marks=SLOW) for c in MORE_CORES)])
 def test_every_layer_on_a_core(samples, core, compiler):
     """The cores are little-endian, as a machine that this test runs on must be."""
     assert sys.byteorder == "little"

@@ -30,10 +30,20 @@ def has(core, compiler):
 
 
 def builds(*names):
-    """(core, compiler) of the cores; those of a gcc that is not installed are skipped."""
+    """(core, compiler) of the cores; those of a gcc that is not installed are skipped.
+
+    Of all cores, three with one compiler are tested at once and the others are slow.
+    """
     skip = () if REQUIRED else pytest.mark.skip(reason="this gcc is not installed")
+
+    def marks(core, compiler):
+        if not has(core, compiler):
+            return skip
+        quick = names or (compiler == "zig" and core in ("cortex-m0", "cortex-m4", "rv32imc"))
+        return () if quick else pytest.mark.slow
+
     return [
-        pytest.param(core, compiler, marks=() if has(core, compiler) else skip, id=f"{core}-{compiler}")
+        pytest.param(core, compiler, marks=marks(core, compiler), id=f"{core}-{compiler}")
         for core in names or emulator.CORES
         for compiler in emulator.COMPILERS
     ]

@@ -21,6 +21,7 @@ BUILDS = {
     "gcc -O2": ("gcc", ("-O2",)),
     "gcc fast": ("gcc", ("-O3", "-march=native", "-ffp-contract=fast")),
 }
+SLOW = ("zig -Os", "gcc -O0")
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +34,7 @@ def small():
     return c_source.emit(SAMPLES["cnn_small"](), "small")
 
 
-@pytest.mark.parametrize("build", BUILDS)
+@pytest.mark.parametrize("build", [pytest.param(b, marks=[pytest.mark.slow] * (b in SLOW)) for b in BUILDS])
 def test_every_sample_equals_the_reference(artifacts, build):
     compiler, flags = BUILDS[build]
     if compiler == "gcc" and not shutil.which("gcc"):
