@@ -150,7 +150,8 @@ def paper(cores, compiler) -> dict:
         "code_bytes": cost.code_bytes,
         "scratch_bytes": cost.scratch_bytes,
         "stack_bytes": cost.stack_bytes,
-        "instructions": {core: found.instructions for core, found in costs.items()},
+        "instructions": cost.instructions,
+        "instructions_by_core": {core: found.instructions for core, found in costs.items()},
         "layers": {note.split()[0]: count for note, count in cost.layers},
         "estimate_error": errors,
     }
@@ -171,8 +172,8 @@ def measure(cores, compiler, densities, rounds) -> dict:
         "runtime_code_bytes": {core: code_bytes(core, compiler) for core in cores},
         "bits_per_weight": bits_per_weight(),
         "mnist_cnn": paper(cores, compiler),
-        "host_ratio_to_litert_int8": host["ratio"],
-        "host": {key: value for key, value in host.items() if key != "ratio"},
+        "host_ratio_to_litert_int8": max(host["ratio"].values()),  # with the best lanes this computer has
+        "host": host,
         "compiler": f"{compiler} ({version(compiler, cores[0])})",
         "versions": {name: importlib.metadata.version(name) for name in packages},
     }
@@ -200,13 +201,13 @@ def show(report, console):
         table.add_column(column, justify="left" if column == "core" else "right")
     for core, size in report["runtime_code_bytes"].items():
         values = [f"{by_core[core]:.3f}" for by_core in report["instructions_per_mac"].values()]
-        table.add_row(core, *values, f"{size:,}", f"{cnn['instructions'][core]:,}")
+        table.add_row(core, *values, f"{size:,}", f"{cnn['instructions_by_core'][core]:,}")
     console.print(table)
     console.print(
         f"Bits a weight: {report['bits_per_weight']}. MNIST CNN on {cnn['core']}: flash "
         f"{cnn['flash_bytes']:,}, scratch {cnn['scratch_bytes']:,}, stack {cnn['stack_bytes']} bytes."
     )
-    for kind, share in report["host_ratio_to_litert_int8"].items():
+    for kind, share in report["host"]["ratio"].items():
         target = f" (target {HOST_TARGETS[kind]})" if kind in HOST_TARGETS else ""
         console.print(
             f"Host, {kind}: {share:.2f} times as fast as LiteRT int8{target}; "

@@ -51,7 +51,7 @@ def tables(report) -> str:
         "| core | instructions | `estimate` off by |",
         "|---|---|---|",
     ]
-    for core, count in cnn["instructions"].items():
+    for core, count in cnn["instructions_by_core"].items():
         error = cnn["estimate_error"][core]
         lines.append(f"| {core} | {count:,} | {'' if error is None else f'{100 * error:+.1f} %'} |")
     lines += [
@@ -62,7 +62,7 @@ def tables(report) -> str:
         "| exported with | compiled with | us | times as fast |",
         "|---|---|---|---|",
     ]
-    for kind, share in report["host_ratio_to_litert_int8"].items():
+    for kind, share in host["ratio"].items():
         time = host["microseconds"][kind]
         lines.append(f"| {_KINDS[kind]} | `{host['arguments'][kind]}` | {time:.2f} | {share:.2f} |")
     return "\n".join([*lines, ""])

@@ -46,11 +46,13 @@ def check(report, cores):
     assert all(2000 < size < 12_000 for size in report["runtime_code_bytes"].values())
     assert 2 < report["bits_per_weight"] <= mcu.LIMITS["bits_per_weight"]
     cnn = report["mnist_cnn"]
-    assert set(cnn["instructions"]) == set(cnn["estimate_error"]) == cores and cnn["core"] in cores
+    assert cnn["instructions"] == cnn["instructions_by_core"][cnn["core"]]
+    assert set(cnn["instructions_by_core"]) == set(cnn["estimate_error"]) == cores and cnn["core"] in cores
     assert 581_408 / 4 < cnn["flash_bytes"] < 170_000 and 64 < cnn["stack_bytes"] < 2048
     assert cnn["scratch_bytes"] <= mcu.LIMITS["scratch_bytes"]
     assert all(error is None or abs(error) < 0.1 for error in cnn["estimate_error"].values())
-    ratios = report["host_ratio_to_litert_int8"]
+    ratios = report["host"]["ratio"]
+    assert report["host_ratio_to_litert_int8"] == max(ratios.values())
     assert "words32" in ratios and all(0.02 < ratio < 100 for ratio in ratios.values())
 
 
