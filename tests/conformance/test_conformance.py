@@ -151,8 +151,8 @@ def test_tflm_ends(name, options):
     assert artifact.main == tflite.emit(graph, name, **options).main
 
 
-# All samples at once run in test_host, test_emulator and test_trace; alone every third, the rest is slow.
-IN_C = [pytest.param(n, marks=[pytest.mark.slow] * (i % 3 > 0)) for i, n in enumerate(SAMPLES)]
+# All samples at once run in test_host, test_emulator and test_trace; alone every sixth, the rest is slow.
+IN_C = [pytest.param(n, marks=[pytest.mark.slow] * (i % 6 > 0)) for i, n in enumerate(SAMPLES)]
 
 
 @pytest.mark.parametrize("name", IN_C)

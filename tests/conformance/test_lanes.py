@@ -20,7 +20,7 @@ BUILDS = {
     "gcc": (["gcc"], "-O2"),
     "gcc native": (["gcc"], "-O2 -march=native"),
 }
-QUICK = [(8, "zig for any"), (128, "zig"), (512, "zig for any")]
+QUICK = [(8, "zig for any"), (512, "zig for any")]
 ALL = [
     pytest.param(lanes, build, marks=[] if (lanes, build) in QUICK else pytest.mark.slow)
     for lanes in tiles.LANES
@@ -84,6 +84,7 @@ def written(lanes, folder, *names):
         (folder / file).write_text(source)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lanes", [8, 256])
 @pytest.mark.parametrize("compiler", ["gcc", "g++", "zig c++"])
 def test_no_warning(tmp_path, lanes, compiler):
