@@ -435,7 +435,8 @@ def test_the_check_of_convert_runs_the_decoder(monkeypatch):
         ("tflite", {"weights": "decode", "split": 1.5}, "split=1.5"),
         ("tflite", {"weights": "decode", "split": True}, "split=True"),
         ("tflite", {"weight": "int4"}, r"'tflite' takes the options \['weights', 'split', .*weight='int4'"),
-        ("c", {"weights": "int4"}, "Target 'c' takes no options. Received: weights='int4'"),
+        ("c", {"weights": "int4"}, r"must be one of \['2bit', '1.67bit'\].*weights='int4'"),
+        ("c", {"split": 1000}, r"'c' takes the options \['lanes', 'weights'\]. Received: split=1000"),
     ],
 )
 def test_options_are_checked(target, options, words):
