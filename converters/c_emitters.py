@@ -72,8 +72,7 @@ class _Walk:
 
     def image(self, index) -> Value:
         """What node `index` reads, packed as its shape says."""
-        value = self.source(index)
-        return _packed(self, self.graph.nodes[index], value, self.graph.nodes[index].inputs[0])
+        return _packed(self, self.source(index), self.graph.nodes[index].inputs[0])
 
     def output(self, number, index):
         """Floats: the sums or codes before them, then what is left of the way, in place."""
@@ -85,7 +84,7 @@ class _Walk:
         if value.form == "bytes":
             value = self.as_codes(index, value)
         if value.form == "codes":
-            value = _unsliced(self, self.graph.nodes[index], value)
+            value = _unsliced(self, index, value)
         _floats(self, number, chain[::-1], value)
 
 
@@ -144,13 +143,18 @@ def _kernel_call(walk, index, step):
     return _KERNELS[type(node.op)](walk.program, c_kernels.Layer(node, source, walk.types[index], step))
 
 
+def _pool_window(shape, op) -> tuple[list[int], list[Table]]:
+    """The members of a pool's gxnor_window, and the table of it."""
+    place = window(shape, op.pool_size, op.strides, (1, 1), op.padding)
+    return place, [Table("window", "gxnor_window", struct(place))]
+
+
 def _maxpool(walk, index, node):
     op, value = node.op, walk.source(index)
     if value.form == "codes":
         value = walk.image(index)
     shape = walk.types[node.inputs[0]].shape
-    place = window(shape, op.pool_size, op.strides, (1, 1), op.padding)
-    tables = [Table("window", "gxnor_window", struct(place))]
+    place, tables = _pool_window(shape, op)
     if value.form == "sums":
         made = walk.program.sums(node, walk.types[index])
         name, arguments = "gxnor_maxpool_sums", [value.place, shape[-1], made.place]
@@ -168,9 +172,7 @@ def _maxpool(walk, index, node):
 
 def _sumpool(walk, index, node):
     op, value = node.op, walk.image(index)
-    shape = walk.types[node.inputs[0]].shape
-    place = window(shape, op.pool_size, op.strides, (1, 1), op.padding)
-    tables = [Table("window", "gxnor_window", struct(place))]
+    _, tables = _pool_window(walk.types[node.inputs[0]].shape, op)
     made = walk.program.codes(node, walk.types[index])
     arguments = ["&{name}_window", value.place, value.planes, value.words, made.place, made.planes]
     return walk.program.call(
@@ -204,7 +206,7 @@ def _channels(walk, value, made, start, note=", more planes", whole=True):
 
 def _add(walk, index, node):
     kind = walk.types[index]
-    parts = [_packed(walk, node, walk.source(index, i), read) for i, read in enumerate(node.inputs)]
+    parts = [_packed(walk, walk.source(index, i), read) for i, read in enumerate(node.inputs)]
     total = parts[0]
     low, high = total.type.low, total.type.high
     for count, part in enumerate(parts[1:], 2):
@@ -220,7 +222,7 @@ def _add(walk, index, node):
 def _concat(walk, index, node):
     made, start = walk.program.codes(node, walk.types[index]), 0
     for place, read in enumerate(node.inputs):
-        value = _packed(walk, node, walk.source(index, place), read)
+        value = _packed(walk, walk.source(index, place), read)
         note = f", channels {start} to {start + value.channels - 1}"
         start += value.channels
         whole = start == made.channels
@@ -249,7 +251,7 @@ def _shape(walk, index, node):
     return made
 
 
-def _packed(walk, node, value, read):
+def _packed(walk, value, read):
     """Codes packed by the last axis of the shape of node `read`; moved if they are not."""
     channels = walk.types[read].shape[-1]
     if value.channels == channels or value.form != "codes":
@@ -262,8 +264,8 @@ def _packed(walk, node, value, read):
     return walk.program.call("reshape", "gxnor_reshape", arguments, made, value)
 
 
-def _unsliced(walk, node, value):
-    made = walk.program.sums(node, walk.types[walk.graph.nodes.index(node)])
+def _unsliced(walk, index, value):
+    made = walk.program.sums(walk.graph.nodes[index], walk.types[index])
     arguments = [value.place, value.planes, value.channels, value.pixels, made.place]
     return walk.program.call("sums", "gxnor_unslice", arguments, made, value, note=", codes to integers")
 

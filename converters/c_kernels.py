@@ -237,12 +237,8 @@ def _table(suffix, program):
 
 def _window(layer):
     op = layer.node.op
-    shape = _image(layer)
+    shape = layer.source.type.shape
     return window(shape, op.kernel.shape[:2], op.strides, op.dilation, op.padding)
-
-
-def _image(layer):
-    return layer.source.type.shape
 
 
 def _depthwise(program, layer):

@@ -93,6 +93,7 @@ def test_no_warning(tmp_path, lanes, compiler):
     command = [*ZIG, "c++"] if compiler == "zig c++" else available(compiler)
     flags, file = (CXX11, "all.cpp") if "+" in compiler else (C99, "all.c")
     host.compile_c([*command, *silent(["-O2"], flags), "-c", file, "-o", "all.o"], tmp_path)
+    assert (tmp_path / "all.o").stat().st_size > 0
 
 
 def test_avr_has_no_warning(tmp_path):
@@ -100,6 +101,7 @@ def test_avr_has_no_warning(tmp_path):
     written(8, tmp_path, *SAMPLES)
     flags = "-target avr-freestanding-none -mcpu=atmega328p -Wno-avr-rtlib-linking-quirks -ffreestanding -Os"
     host.compile_c([*ZIG, "cc", *silent(flags.split()), "-c", "all.c", "-o", "all.o"], tmp_path)
+    assert (tmp_path / "all.o").stat().st_size > 0
 
 
 @pytest.mark.parametrize("target", VECTORS)

@@ -5,13 +5,13 @@ import itertools
 import os
 import pathlib
 import re
-import shutil
 import sys
 
 import numpy as np
 import pytest
 
 from keras_gxnor.converters import host, planes
+from tests.tools import C99, CXX11, ZIG, available
 
 RUNTIME = pathlib.Path(host.__file__).parent / "runtime"
 CHANNELS = [1, 31, 32, 33, 64, 65, 100]
@@ -19,13 +19,6 @@ CANARY = 0x5AC0FFEE
 KERNELS = """add channels conv_codes_step conv_codes_sums dense_codes_sums dense_sums depthwise
 depthwise_step depthwise_steps depthwise_trits_step dot dot_codes maxpool
 maxpool_codes pad reshape sign slice step_words steps_words sumpool sums_step unslice""".split()
-ZIG = [sys.executable, "-m", "ziglang"]
-WARNINGS = (
-    "-pedantic -Wall -Wextra -Wconversion -Wsign-conversion -Wshadow -Wundef -Wcast-qual "
-    "-Wcast-align -Wvla -Wdouble-promotion -Werror"
-).split()
-C99 = ["-std=c99", "-Wstrict-prototypes", "-Wmissing-prototypes", *WARNINGS]
-CXX11 = ["-std=c++11", *WARNINGS]
 
 
 def source():
@@ -585,17 +578,13 @@ def grouped_rows(kernel, groups):
 # --- What compilers say. ---
 
 
-def available(command):
-    if command[0] in ("gcc", "g++") and not shutil.which(command[0]):
-        pytest.skip(f"no {command[0]} on this machine")
-
-
 @pytest.mark.parametrize("compiler", ["gcc", "g++", "zig cc", "zig c++"])
 def test_no_warning(folder, compiler):
     command = [*ZIG, compiler.split()[1]] if "zig" in compiler else [compiler]
     available(command)
     flags, file = (CXX11, "all.cpp") if "+" in compiler else (C99, "all.c")
     host.compile_c([*command, *flags, "-O2", f"-I{RUNTIME}", "-c", file, "-o", "warnings.o"], folder)
+    assert (folder / "warnings.o").stat().st_size > 0
 
 
 CORES = [
