@@ -23,7 +23,7 @@ lint: .venv/ready
 	  rm -rf .venv; \
 	  $(PYTHON) -m pip install -q --target .tools virtualenv && \
 	  PYTHONPATH=.tools $(PYTHON) -m virtualenv -q .venv; }
-	$(BIN)/python -m pip install -q --no-compile -e ".[export,cli,mcu,report,dev]"
+	$(BIN)/python -m pip install -q --no-compile -e ".[export,cli,mcu,report,tfmot,dev]"
 	touch $@
 
 clean:

@@ -14,6 +14,8 @@ EXTRAS = {
     "report": ["click>=8.1", "matplotlib>=3.9", "rich>=13"],
     # tflite-micro has only pre-releases; this one is pinned because it judges exactness.
     "mcu": ["tflite-micro==0.dev20261023182759", "ziglang>=0.14", "unicorn>=2.1", "pyelftools>=0.31"],
+    # tensorflow-model-optimization knows Keras 2 only, which today is the package tf_keras.
+    "tfmot": ["tensorflow-model-optimization>=0.8.1", "tf_keras>=2.21"],
     "dev": [
         # cmake, Kconfiglib, platformio and idf-component-manager judge the libraries of target "library".
         "cmake>=3.16",

@@ -242,6 +242,18 @@ def _check_affine(node, source):
     return ops.TensorType(source.shape, "float", nothing, nothing)
 
 
+def _check_quantize(node, source):
+    op = node.op
+    if source.kind != "float":
+        _fail(node, "Quantize reads the floats of Affine or Divide", source.kind)
+    if not isinstance(op.levels, int) or not 1 <= op.levels <= 255:
+        _fail(node, "`levels` must be an integer in 1..255", op.levels)
+    if not (2.0**-64 < op.gain < 2.0**64 and ops.is_power_of_two(op.gain)):
+        _fail(node, "`gain` must be a power of two within 2^-64..2^64", op.gain)
+    low = np.zeros(source.shape[-1], np.int64)
+    return ops.TensorType(source.shape, "code", low, low + op.levels)
+
+
 _CHECKS = {
     ops.Input: _check_input,
     ops.Dense: _check_dense,
@@ -257,4 +269,5 @@ _CHECKS = {
     ops.Reshape: _check_reshape,
     ops.Divide: _check_divide,
     ops.Affine: _check_affine,
+    ops.Quantize: _check_quantize,
 }

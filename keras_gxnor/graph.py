@@ -3,8 +3,9 @@
 A `Graph` is a list of nodes in execution order; a node is an operation and the
 indices of the nodes it reads. Values are integers without a batch axis, channel
 last: the *codes* of the input or of an activation, or the *accumulators* (sums
-of products of codes) between them. Only `Divide` and `Affine`, on the way to the
-logits, make floats. `reference.py` says what each operation computes.
+of products of codes) between them. Only `Divide` and `Affine` make floats, on the way to the
+logits or to a `Quantize`, which makes codes of them again. `reference.py` says what each
+operation computes.
 
 `Graph.check()` proves the shapes and bounds every accumulator: below 2^24, a
 sum is exact in float32 whatever the order, which is what makes Keras itself,
@@ -29,6 +30,7 @@ from keras_gxnor.operations import (
     Node,
     Op,
     Pad2D,
+    Quantize,
     Reshape,
     Sign,
     SumPool2D,
@@ -53,6 +55,7 @@ __all__ = [
     "Node",
     "Op",
     "Pad2D",
+    "Quantize",
     "Reshape",
     "Sign",
     "SumPool2D",

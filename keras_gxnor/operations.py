@@ -194,9 +194,24 @@ class Affine:
     offset: np.ndarray
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class Quantize:
+    """y = clip(floor(float32(x * gain) + 0.5), 0, levels): floats to codes 0..levels, halves up.
+
+    x is what Affine or Divide made, in float32. This is a ReLU in `levels` steps; the product is
+    exact, the sum with 0.5 is rounded once.
+
+    gain: Codes a unit of x, a power of two.
+    levels: The largest code, 1..255.
+    """
+
+    gain: float
+    levels: int = 255
+
+
 Op = (
     Input | Dense | Conv2D | MaxPool2D | SumPool2D | Pad2D | Add | Concat | Threshold | Sign | Flatten
-    | Reshape | Divide | Affine
+    | Reshape | Divide | Affine | Quantize
 )
 
 

@@ -191,6 +191,11 @@ def _affine(op, x):
     return x.astype(np.float32) * op.scale + op.offset
 
 
+def _quantize(op, x):
+    codes = np.floor(x * np.float32(op.gain) + np.float32(0.5))
+    return np.clip(codes, 0, op.levels).astype(np.int32)
+
+
 _OPS = {
     g.Input: _input,
     g.Dense: _dense,
@@ -206,4 +211,5 @@ _OPS = {
     g.Reshape: _reshape,
     g.Divide: _divide,
     g.Affine: _affine,
+    g.Quantize: _quantize,
 }

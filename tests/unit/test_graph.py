@@ -1,4 +1,5 @@
 import dataclasses
+import math
 
 import numpy as np
 import pytest
@@ -155,3 +156,40 @@ def test_threshold_definition_on_every_accumulator():
 def test_reference_refuses_wrong_codes(x, words):
     with pytest.raises(InvalidArgumentError, match=words):
         reference.run(SAMPLES["cnn_small"](), x)
+
+
+def quantized(gain, levels=255, between=True):
+    nodes = [
+        g.Node("in", g.Input((1,), g.InputSpec("int8", 1.0, 0))),
+        g.Node("dense", g.Dense(np.ones((1, 1), np.int8)), (0,)),
+    ]
+    if between:
+        scale, offset = np.array([0.3], np.float32), np.array([0.1], np.float32)
+        nodes.append(g.Node("bn", g.Affine(scale, offset), (1,)))
+    nodes.append(g.Node("relu", g.Quantize(gain, levels), (len(nodes) - 1,)))
+    return g.Graph(tuple(nodes), (len(nodes) - 1,))
+
+
+@pytest.mark.parametrize("gain, levels", [(4.0, 255), (0.5, 15), (16.0, 255)])
+def test_quantize_definition_on_every_accumulator(gain, levels):
+    graph = quantized(gain, levels)
+    q = np.arange(-128, 128)[:, None]
+    x = q.astype(np.float32) * np.float32(0.3) + np.float32(0.1)
+    floors = [math.floor(float(np.float32(v * gain) + np.float32(0.5))) for v in x[:, 0]]
+    expected = [min(max(code, 0), levels) for code in floors]
+    assert reference.run(graph, q)[:, 0].tolist() == expected
+    assert graph.check()[-1].high.tolist() == [levels] and graph.check()[-1].kind == "code"
+
+
+@pytest.mark.parametrize(
+    "graph, words",
+    [
+        (quantized(3.0), "power of two"),
+        (quantized(1.0, 256), "1..255"),
+        (quantized(1.0, 2.5), "1..255"),
+        (quantized(1.0, between=False), "floats"),
+    ],
+)
+def test_malformed_quantize_is_refused(graph, words):
+    with pytest.raises(GraphError, match=words):
+        graph.check()
