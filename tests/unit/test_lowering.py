@@ -416,10 +416,6 @@ UNSUPPORTED = {
         lambda: sequential_dag(lambda x: L.Add(name="m")([GXNORDense(4)(x), GXNORDense(4)(x)])),
         "`m`.*sums.*before",
     ),
-    "add units": (
-        lambda: sequential_dag(lambda x: L.Add(name="m")([GXNORDense(4, "z2")(x), GXNORDense(4, {"order": 2, "half_range": 0.5}, name="d")(x)])),
-        "`m`.*different units",
-    ),
     "subtract sums": (
         lambda: sequential_dag(lambda x: L.Subtract(name="m")([x, GXNORDense(4)(x)])), "`m`.*sums"
     ),
