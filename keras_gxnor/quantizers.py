@@ -58,7 +58,7 @@ class MultiStep:
         self.space = spaces.get(space)
         if not isinstance(self.space, spaces.DiscreteSpace):
             raise InvalidArgumentError(
-                "Activations take a space Z_N, or \"uint8\"; the graded space is for kernels, as is \"int8\". "
+                "Activations take a space Z_N or \"uint8\"; the graded space is for kernels, as is \"int8\". "
                 f"Received: space={space!r}"
             )
         if not 0 <= window < self.space.half_range:
