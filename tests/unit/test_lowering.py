@@ -446,8 +446,8 @@ UNSUPPORTED = {
         "`c`.*channels_last",
     ),
     "bn axis": (lambda: sequential(conv(3), bn(axis=1, name="b")), "`b`.*axis"),
-    "late rescaling": (
-        lambda: sequential(GXNORDense(3), L.Rescaling(2.0, name="r"), shape=(4,)), "`r`.*first layer"
+    "odd rescaling": (
+        lambda: sequential(conv(3), L.Rescaling([1.0, 2.0], name="r")), "`r`.*one a channel"
     ),
     "zero point": (
         lambda: sequential(L.Rescaling(1 / 127.5, -1, name="r"), conv(3)), "`r`.*127.5.*1 / 128"
