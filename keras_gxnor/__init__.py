@@ -39,6 +39,7 @@ from keras_gxnor.layers import (  # noqa: E402
     GXNORDense,
     GXNORDepthwiseConv1D,
     GXNORDepthwiseConv2D,
+    GXNOREmbedding,
     GXNORSeparableConv1D,
     GXNORSeparableConv2D,
 )
@@ -60,6 +61,7 @@ __all__ = [
     "GXNORDense",
     "GXNORDepthwiseConv1D",
     "GXNORDepthwiseConv2D",
+    "GXNOREmbedding",
     "GXNORSeparableConv1D",
     "GXNORSeparableConv2D",
     "GradedSpace",
