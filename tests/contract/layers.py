@@ -63,7 +63,6 @@ _POOLS = {
 
 def everything(**kwargs):
     """One model with `ONE_OF_A_KIND` side by side; inputs (images, tokens), 3 logits."""
-    keras.utils.set_random_seed(0)
     images, tokens = keras.Input(_IMAGE[1:], name="images"), keras.Input((6,), name="tokens")
     rows = keras.layers.Reshape((-1, _IMAGE[-1]))(images)
     sources, made = {2: rows, 3: rows, 4: images}, []

@@ -15,6 +15,7 @@ import keras_gxnor
 from tests.contract.layers import everything, everything_data
 from tests.contract.nets import cnn, compile_dst, data, kernels
 
+keras.utils.set_random_seed(0)
 strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 assert strategy.num_replicas_in_sync == 2
 runs = [(cnn, space, rule, data(128)) for space, rule in
