@@ -12,14 +12,18 @@ tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfigur
 import keras
 import numpy as np
 import keras_gxnor
+from tests.contract.layers import everything, everything_data
 from tests.contract.nets import cnn, compile_dst, data, kernels
 
+keras.utils.set_random_seed(0)
 strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 assert strategy.num_replicas_in_sync == 2
-x, y = data(128)
-for space, rule in (("ternary", "momentum"), ("graded", "auto"), ("ternary", keras.optimizers.Lion())):
+runs = [(cnn, space, rule, data(128)) for space, rule in
+        (("ternary", "momentum"), ("graded", "auto"), ("ternary", keras.optimizers.Lion()))]
+runs.append((everything, "ternary", "none", everything_data(64)))
+for make, space, rule, (x, y) in runs:
     with strategy.scope():
-        model = cnn(space)
+        model = make(kernel_space=space)
         functional = keras.Model(model.inputs, model.outputs)
         compile_dst(model, rule=rule)
     before = [k.numpy() for k in kernels(model)]
