@@ -7,7 +7,7 @@ import numpy as np
 
 from keras_gxnor import graph as g
 from keras_gxnor import thresholds
-from keras_gxnor.layers import DiscreteActivation
+from keras_gxnor.layers import DiscreteActivation, GXNOREmbedding
 from keras_gxnor.lowering import kernels
 from keras_gxnor.lowering.advice import NOTHING, nearest, unsupported
 from keras_gxnor.lowering.flow import Flow, Lowering, small_sums
@@ -64,6 +64,11 @@ def _kernel(low, layer, flow):
         thresholds.check_finite(bias, layer.name)
         sums = dataclasses.replace(sums, stages=(bias,))
     return _activate(low, layer, layer.activation, sums, f"{layer.name}.step")
+
+
+def _embedding(low, layer, flow):
+    _exact_space(layer, layer.kernel_space.readout)
+    return kernels.embedding(low, layer, flow)
 
 
 def _activate(low, layer, activation, flow, name):
@@ -150,6 +155,7 @@ def _rescaling(low, layer, flow):
 
 _HANDLERS = {
     **dict.fromkeys(kernels.KERNELS, _kernel),
+    GXNOREmbedding: _embedding,
     DiscreteActivation: _activation,
     _L.Activation: _activation,
     _L.BatchNormalization: _batch_normalization,

@@ -12,8 +12,10 @@ from keras_gxnor import (
     GXNORDense,
     GXNORDepthwiseConv1D,
     GXNORDepthwiseConv2D,
+    GXNOREmbedding,
     GXNORSeparableConv1D,
     GXNORSeparableConv2D,
+    InputSpec,
     lowering,
     reference,
     rewrites,
@@ -179,3 +181,33 @@ def test_graph_equals_keras_bit_for_bit(name):
     assert verification.count_mismatches(reference.run(rewrites.canonical(graph), q), truth) == (0, 0)
     assert verification.count_mismatches(exact_first(model, IMAGE, q), truth) == (0, 0)
     assert len(np.unique(truth)) > 3  # the comparison compares something
+
+
+TOKENS = InputSpec(scale=1)
+EMBEDDINGS = {
+    "tokens": (lambda: sequential(GXNOREmbedding(50, 7), conv(5), bn(), act(), conv(3), L.GlobalAveragePooling1D(), bn(), shape=(11,))),
+    "tokens_many_states": lambda: sequential(
+        GXNOREmbedding(256, 6, kernel_space="z3"), L.Dropout(0.5), conv(5), L.MaxPooling1D(2), bn(), act("z2"), L.Flatten(),
+        GXNORDense(3), shape=(12,), gentle=True,
+    ),
+    "tokens_flattened": lambda: sequential(GXNOREmbedding(9, 4, kernel_space="graded"), L.Flatten(), GXNORDense(3), shape=(6,)),
+    "tokens_image": lambda: sequential(
+        GXNOREmbedding(9, 4), GXNORConv2D(5, 2), bn(), act(), L.GlobalMaxPooling2D(), GXNORDense(3), shape=(6, 5)
+    ),
+}
+
+
+def tokens(model, count=24):
+    rows = next(layer for layer in model.layers if isinstance(layer, GXNOREmbedding)).input_dim
+    return codes(model, TOKENS, count) % rows
+
+
+@pytest.mark.parametrize("name", EMBEDDINGS)
+def test_embeddings_equal_keras_bit_for_bit(name):
+    model = EMBEDDINGS[name]()
+    graph = lowering.from_keras(model, TOKENS)
+    q = tokens(model)
+    truth = plain(model, TOKENS, q)
+    assert is_exact(model, TOKENS)
+    assert verification.count_mismatches(reference.run(graph, q), truth) == (0, 0)
+    assert len(np.unique(truth)) > 3
