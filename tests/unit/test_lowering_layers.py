@@ -16,12 +16,14 @@ from keras_gxnor import (
     GXNORSeparableConv1D,
     GXNORSeparableConv2D,
     InputSpec,
+    converters,
     lowering,
     reference,
     rewrites,
 )
 from keras_gxnor.converters import verification
-from keras_gxnor.evaluation import exact_first, is_exact, plain
+from keras_gxnor.errors import InvalidArgumentError
+from keras_gxnor.evaluation import exact_first, is_exact, plain, rounding_explains
 from tests.unit.test_lowering import IMAGE, bn, codes, functional, sequential
 
 L = keras.layers
@@ -211,3 +213,44 @@ def test_embeddings_equal_keras_bit_for_bit(name):
     assert is_exact(model, TOKENS)
     assert verification.count_mismatches(reference.run(graph, q), truth) == (0, 0)
     assert len(np.unique(truth)) > 3
+
+
+def test_token_indexes_beyond_the_table_are_refused_beside_keras():
+    model = EMBEDDINGS["tokens"]()
+    artifact = converters.convert(model, "tflite", input_spec=TOKENS, name="net")  # checked on indexes within
+    q = tokens(model)
+    assert converters.verify(model, artifact, q, ["litert_builtin"]).ok
+    q[3, 4] = 50
+    with pytest.raises(InvalidArgumentError, match=r"0\.\.49.*Received: 0\.\.50"):
+        converters.verify(model, artifact, q, ["litert_builtin"])
+    assert converters.verify(artifact.graph, artifact, q, ["litert_builtin"]).ok  # the last row, in both
+
+
+INEXACT = {
+    "separable": (lambda: steps(GXNORSeparableConv1D(4, 3), bn(), act()), InputSpec(scale=1 / 255)),
+    "steps_of_an_input": (
+        lambda: steps(L.ZeroPadding1D(2), L.MaxPooling1D(2), L.Rescaling(-2.0), conv(4), bn(), act()),
+        InputSpec(scale=1 / 255),
+    ),
+    "average_of_three": (
+        lambda: functional(
+            lambda x: act()(bn()(conv(5)(L.Average()([act()(bn()(conv(4)(x))) for _ in range(3)])))), (12, 3)
+        ),
+        IMAGE,
+    ),
+    "global_average_of_steps": (
+        lambda: functional(lambda x: L.GlobalAveragePooling1D()(act()(bn()(conv(4)(x)))), (11, 3)), IMAGE
+    ),
+}
+
+
+@pytest.mark.parametrize("name", INEXACT)
+def test_what_keras_rounds_is_compared_with_exact_sums(name):
+    make, spec = INEXACT[name]
+    model = make()
+    graph = lowering.from_keras(model, spec)
+    q = codes(model, spec, count=100)
+    assert not is_exact(model, spec) and rounding_explains(model, spec, q)
+    exact = exact_first(model, spec, q)
+    assert verification.count_mismatches(reference.run(graph, q), exact) == (0, 0)
+    np.testing.assert_allclose(exact, plain(model, spec, q), rtol=0, atol=1e-2)
