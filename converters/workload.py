@@ -157,6 +157,8 @@ def _depthwise(n, call, source, shares):
     }
     if "steps" in n:
         made["code"] = words * (steps + 1) * planes
+    if call.kernel == "gxnor_depthwise_codes":
+        made |= {"step": 0, "kept": words * planes}
     kind = "depthwise" if n["words"] > 1 else "depthwise of one word"  # whose tables compilers know
     return {f"{kind}, {piece}": count for piece, count in made.items()}
 
@@ -273,6 +275,7 @@ _WORK = {
     "gxnor_depthwise_trits_step": _depthwise_trits,
     "gxnor_depthwise_step": _depthwise,
     "gxnor_depthwise_steps": _depthwise,
+    "gxnor_depthwise_codes": _depthwise,
     "gxnor_lookup": _lookup,
     "gxnor_maxpool": _maxpool,
     "gxnor_maxpool_codes": _maxpool_codes,

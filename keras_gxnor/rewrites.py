@@ -207,6 +207,21 @@ def with_unique_names(graph: g.Graph) -> g.Graph:
     return dataclasses.replace(graph, nodes=tuple(nodes))
 
 
+def keeps(threshold: g.Threshold, low, high) -> bool:
+    """Whether a step gives every accumulator in low..high as it is, so that the sums are the codes.
+
+    Args:
+        threshold: Unflipped.
+        low, high: Integers of shape (channels,), the reachable accumulators.
+    """
+    codes = threshold.space.codes().astype(np.int64)
+    if low.min() < codes[0] or high.max() > codes[-1]:
+        return False
+    acc = np.arange(low.min(), high.max() + 1)[:, None]
+    made = codes[(acc[:, :, None] >= threshold.thresholds).sum(-1)]
+    return bool(((made == acc) | (acc < low) | (acc > high)).all())
+
+
 def _fold_signs(graph: g.Graph) -> g.Graph:
     """Moves every Sign through a change of shape and into the kernel that reads it, where one does."""
     types = graph.check()
