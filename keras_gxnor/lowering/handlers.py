@@ -85,9 +85,7 @@ def _activate(low, layer, activation, flow, name):
     done = (_quantized if isinstance(activation, QuantizedReLU) else _stepped)(
         low, layer, activation, flow, name
     )
-    for late, op in flow.late:
-        done = low.emit(late, op, done)
-    return dataclasses.replace(done, divisor=1)
+    return dataclasses.replace(low.resume(done, flow), divisor=1)
 
 
 def _quantized(low, layer, activation, flow, name):
