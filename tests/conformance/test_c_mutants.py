@@ -64,7 +64,7 @@ MUTANTS = [
     ("list_strip", "k <= c->columns", "k < c->columns"),
     ("list_strip", "column < c->window.in_width", "column < c->window.in_width - 1"),
     ("list_strip", "lists.first += lists.run * GXNOR_LIST_STEP;", ""),
-    ("list_levels", "left < c->strip ? left", "left <= c->strip ? left - 1"),
+    ("list_strip", "left < c->strip ? left", "left <= c->strip ? left - 1"),
     ("list_pixels", "words -= d->pixel_words;", "words -= d->pixel_words + 1;"),
     ("dense_count", "start = 0;", ""),
     ("dense_count", "rows += GXNOR_GROUP * d->chunk_groups;", ""),
