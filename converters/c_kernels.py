@@ -195,8 +195,9 @@ def conv(program: Program, layer: Layer) -> Value:
         *(layer.digits, count, filters, layer.bits),
     ]
     tables = [Table("shape", "gxnor_conv_tiles", struct(shape)), _weights(table)]
-    lists = layer.levels * program.places * (room + 2 * columns + 2)
-    return _counted(program, layer, "conv", tables, -(-lists // 2), count)
+    lists = program.places * (room + 2 * columns + 2)
+    pixels = strip if layer.levels > 1 else 1  # that are counted at once
+    return _counted(program, layer, "conv", tables, -(-lists // 2), count, pixels)
 
 
 def _spread(op) -> np.ndarray:
@@ -219,11 +220,11 @@ def _many_groups(program, op) -> bool:
     return op.groups > 1 and tile_bytes > 2 * 8 * words
 
 
-def _counted(program, layer, kind, tables, list_words, count):
+def _counted(program, layer, kind, tables, list_words, count, pixels=1):
     """A layer in tiles with its sums, its ternary step or its step of many states."""
     bits = layer.bits
     lists = program.temporary(LISTS, list_words)
-    counters = program.temporary(LANES, -(-count * bits * program.lanes // 32))
+    counters = program.temporary(LANES, -(-pixels * count * bits * program.lanes // 32))
     ramp = layer.ramp(bits)
     if ramp is not None:
         rest = [program.temporary("uint32_t *", ramp.rest_bits + bits)]
