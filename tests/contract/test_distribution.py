@@ -12,19 +12,21 @@ tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfigur
 import keras
 import numpy as np
 import keras_gxnor
+from tests.contract.layers import everything, everything_data
 from tests.contract.nets import cnn, compile_dst, data, kernels
 
 strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 assert strategy.num_replicas_in_sync == 2
-x, y = data(128)
-for space, codes, rule in (
-    ("ternary", "ternary", "momentum"),
-    ("graded", "ternary", "auto"),
-    ("ternary", "ternary", keras.optimizers.Lion()),
-    ("int8", "uint8", "auto"),
-):
+runs = [
+    (lambda: cnn("ternary"), "ternary", "momentum", data(128)),
+    (lambda: cnn("graded"), "ternary", "auto", data(128)),
+    (lambda: cnn("ternary"), "ternary", keras.optimizers.Lion(), data(128)),
+    (lambda: cnn("int8", "uint8"), "uint8", "auto", data(128)),
+    (lambda: everything(kernel_space="ternary"), "ternary", "none", everything_data(64)),
+]
+for make, codes, rule, (x, y) in runs:
     with strategy.scope():
-        model = cnn(space, codes)
+        model = make()
         functional = keras.Model(model.inputs, model.outputs)
         compile_dst(model, rule=rule)
     before = [k.numpy() for k in kernels(model)]
