@@ -23,6 +23,7 @@ from keras_gxnor import (  # noqa: E402
     reference,
     spaces,
 )
+from keras_gxnor.calibration import calibrate  # noqa: E402
 from keras_gxnor.graph import Graph, InputSpec  # noqa: E402
 from keras_gxnor.increments import (  # noqa: E402
     AdamIncrement,
@@ -75,6 +76,7 @@ __all__ = [
     "QuantizedReLU",
     "TrainingMemory",
     "__version__",
+    "calibrate",
     "callbacks",
     "converters",
     "distribute",
