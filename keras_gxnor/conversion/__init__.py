@@ -1,0 +1,1 @@
+"""From float kernels to discrete ones: the numbers, and the models."""
