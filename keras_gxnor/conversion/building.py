@@ -9,7 +9,8 @@ from keras_gxnor.conversion.registry import ACTIVATIONS, SWAPS
 from keras_gxnor.layers import DiscreteActivation
 
 _L = keras.layers
-_REFUSED = ("constraint", "regularizer")  # they hold float weights small; codes are
+_REFUSED = ("constraint", "regularizer", "quantization_config")  # codes are small as they are
+_KEPT = ("activity_regularizer",)
 
 
 @dataclasses.dataclass
@@ -109,8 +110,7 @@ class Builder:
     def _clone(self, layer, change):
         config = layer.get_config()
         if change.space:
-            kept = {k: v for k, v in config.items() if k == "activity_regularizer" or not k.endswith(_REFUSED)}
-            kept.pop("quantization_config", None)
+            kept = {k: v for k, v in config.items() if k in _KEPT or not k.endswith(_REFUSED)}
             kept |= {"activation": None, "use_bias": False} if "use_bias" in kept else {}
             return SWAPS[type(layer)].becomes(**kept, kernel_space=change.space)
         if isinstance(layer, ACTIVATIONS) and change.role is Role.STEP:

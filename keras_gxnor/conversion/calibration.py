@@ -43,7 +43,7 @@ def measure(found, changes, data, settled) -> dict:
     values, seen = dict(enumerate(data)), {}
     for call in found.calls:
         change, read = changes[id(call.layer)], [values[t] for t in call.inputs]
-        if change.left and len(read) > 1 or any(x is None for x in read):
+        if (change.left and len(read) > 1) or any(x is None for x in read):
             values[call.output] = None
             continue
         given = read if len(read) > 1 else read[0]

@@ -50,15 +50,15 @@ def codes_of(kernel, space) -> tuple[np.ndarray, np.ndarray]:
         else:
             codes, scale = np.where(kernel < 0, -1, 1).astype(np.int8), _positive(size.mean(axes))
         return codes, (scale / half_range).astype(np.float32)
-    largest, best, least = _positive(size.max(axes)), None, np.inf
-    for clip in _CLIPS if space.max_code < _FINE else (1.0,):
-        scale = clip * largest / space.max_code
-        codes = np.clip(np.rint(kernel / scale), -space.max_code, space.max_code)
-        error = np.sum((codes * scale - kernel) ** 2, axes)
-        better = error < least
-        best = (codes, scale) if best is None else tuple(np.where(better, n, o) for n, o in zip((codes, scale), best))
-        least = np.minimum(error, least)
-    return best[0].astype(np.int8), (best[1] / space.scale).astype(np.float32)
+    finest = _positive(size.max(axes)) / space.max_code
+    clips = _CLIPS if space.max_code < _FINE else np.ones(1)
+    errors = [((_rounded(kernel, c * finest, space) * (c * finest) - kernel) ** 2).sum(axes) for c in clips]
+    scale = clips[np.argmin(errors, axis=0)] * finest
+    return _rounded(kernel, scale, space).astype(np.int8), (scale / space.scale).astype(np.float32)
+
+
+def _rounded(kernel, scale, space):
+    return np.clip(np.rint(kernel / scale), -space.max_code, space.max_code)
 
 
 def _graded(size, codes, sign, delta, space):

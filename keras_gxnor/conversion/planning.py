@@ -104,14 +104,14 @@ class Planner:
                 change.left = f"its data_format is {layer.data_format!r}"
             else:
                 change.space = kernel_space
-        elif not (handles(layer) or isinstance(layer, (*ACTIVATIONS, _L.Rescaling))):
+        elif not (handles(layer) or isinstance(layer, ACTIVATIONS)):
             change.left = "it has no exact integer form"
         self._look_at_activation(change)
         return change
 
     def _look_at_activation(self, change):
         layer = change.layer
-        active = activation_of(layer) or isinstance(layer, ACTIVATIONS) and type(layer) is not _L.Activation
+        active = activation_of(layer) or (isinstance(layer, ACTIVATIONS) and type(layer) is not _L.Activation)
         if change.left or not active or not (change.space or isinstance(layer, ACTIVATIONS)):
             return
         outputs = [call.output for call in self.found.calls if call.layer is layer]
@@ -155,8 +155,7 @@ class Planner:
         """(kind, owner) of what a layer makes, before anything inserted after it."""
         layer, first = call.layer, call.inputs[0]
         kind, owner = self.kinds[first], self.owners.get(first)
-        if change.left or (type(layer) is _L.Rescaling and kind is not Kind.RAW):
-            change.left = change.left or "it is not the first layer"
+        if change.left:
             return Kind.FLOAT, None
         if change.space or isinstance(layer, DiscreteKernel):
             self._keep_bits(call, change, kind)
@@ -172,6 +171,8 @@ class Planner:
             return Kind.CODES, None
         if isinstance(layer, DiscreteActivation):
             return Kind.CODES, None
+        if isinstance(layer, _L.Rescaling) and kind is not Kind.RAW:
+            return Kind.SUMS, None
         if len(call.inputs) > 1:
             raw = all(self.kinds[t] is Kind.RAW for t in call.inputs)
             return (Kind.RAW if raw else Kind.CODES), None
@@ -195,25 +196,21 @@ class Planner:
             taken = self.steps.get(owner, id(call.layer)) != id(call.layer)
             change.step = True
             change.norm = change.norm or kind is Kind.SUMS or taken
-        elif Kind.NORMAL in needs and needs <= {Kind.NORMAL, None} and kind is not Kind.NORMAL:
-            change.norm = True
-        elif call.output in self.found.outputs and not needs and kind is not Kind.NORMAL:
+        elif (Kind.NORMAL in needs and needs <= {Kind.NORMAL, None} and kind is not Kind.NORMAL) or (call.output in self.found.outputs and not needs and kind is not Kind.NORMAL):
             change.norm = True
 
     def _needs(self, call, kind):
         """The kind that a call needs in the place of a tensor of `kind`; None if it takes this one."""
         reader, change = call.layer, self.changes[id(call.layer)]
-        if change.left or change.role is Role.DROP and not change.space:
+        if change.left or (change.role is Role.DROP and not change.space):
             return None
         if change.role is Role.STEP and not change.space:
             return Kind.NORMAL
         if isinstance(reader, (_L.BatchNormalization, DiscreteActivation, *_MAXIMA, *NOTHING)):
             return None
-        if isinstance(reader, _AVERAGES) and kind is Kind.SUMS:
-            return None
-        if isinstance(reader, _SHAPES) and self._is_final(call.output):
-            return None
-        return Kind.CODES
+        shapes_output = isinstance(reader, _SHAPES) and self._is_final(call.output)
+        takes_sums = shapes_output or (isinstance(reader, _AVERAGES) and kind is Kind.SUMS)
+        return None if takes_sums else Kind.CODES
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,7 +6,7 @@ import math
 import keras
 import numpy as np
 
-from keras_gxnor.layers import GXNORConv2D, GXNORDense
+from keras_gxnor import layers
 
 _L = keras.layers
 
@@ -48,8 +48,14 @@ class Swap:
 
 
 SWAPS = {
-    _L.Dense: Swap(GXNORDense),
-    _L.Conv2D: Swap(GXNORConv2D),
+    _L.Dense: Swap(layers.GXNORDense),
+    _L.Conv1D: Swap(layers.GXNORConv1D),
+    _L.Conv2D: Swap(layers.GXNORConv2D),
+    _L.Conv2DTranspose: Swap(layers.GXNORConv2DTranspose, transposed=True),
+    _L.DepthwiseConv1D: Swap(layers.GXNORDepthwiseConv1D, depthwise=("kernel",)),
+    _L.DepthwiseConv2D: Swap(layers.GXNORDepthwiseConv2D, depthwise=("kernel",)),
+    _L.SeparableConv1D: Swap(layers.GXNORSeparableConv1D, depthwise=("depthwise_kernel",)),
+    _L.SeparableConv2D: Swap(layers.GXNORSeparableConv2D, depthwise=("depthwise_kernel",)),
 }
 
 ACTIVATIONS = (_L.Activation, _L.ReLU, _L.LeakyReLU, _L.ELU, _L.PReLU, _L.Softmax)

@@ -12,7 +12,7 @@ from keras_gxnor.conversion.calibration import Fit
 from keras_gxnor.conversion.initial import codes_of
 from keras_gxnor.conversion.numbers import Normalization, fold_scale
 from keras_gxnor.conversion.planning import Kind, Role
-from keras_gxnor.conversion.registry import ACTIVATIONS, SWAPS
+from keras_gxnor.conversion.registry import SWAPS
 
 _L = keras.layers
 
@@ -34,7 +34,7 @@ class Transfer:
     def run(self):
         """Walks the model once; a layer called twice takes what its first call found."""
         found = self._plan.found
-        scales = {i: (np.ones(shape, np.float32), np.zeros(shape, np.float32)) for i, shape in enumerate(found.inputs)}
+        scales = {tensor: _unit((1, *shape)) for tensor, shape in enumerate(found.inputs)}
         for call in found.calls:
             scales[call.output] = self._call(call, [scales[t] for t in call.inputs])
 
@@ -64,6 +64,9 @@ class Transfer:
                 key = (id(layer), "before")
                 self._normalize(built.before, key, read[0], self._identity(key[0]))
             return self._stepped(id(layer), read[0])
+        if isinstance(layer, _L.Rescaling) and self._plan.kinds[call.output] is not Kind.RAW:
+            value, zero = read[0]
+            return value, layer.scale * zero + layer.offset * (1 - value)
         if layer.weights and id(layer) not in self._done:
             built.layer.set_weights(layer.get_weights())
         if self._plan.kinds[call.output] in (Kind.FLOAT, Kind.RAW) or change.left or layer.weights:
@@ -76,35 +79,38 @@ class Transfer:
         """Codes for the kernel of what comes in; (scale, bias) of the sums."""
         layer, swap = call.layer, SWAPS[type(call.layer)]
         weights = {v.name: v.numpy() for v in layer.weights}
-        bias = weights.pop("bias", None)
-        scale, shift = np.float32(1), np.float32(0) if bias is None else bias
-        value, zero = (None, None) if swap.table else map(_channels, read)
+        bias = weights.pop("bias", np.float32(0))
+        value, zero = map(_channels, read)
         for name, kernel in weights.items():
             usual = swap.usual(name, kernel)
-            if value is not None:
-                groups = swap.groups(name, layer, len(value))
-                shift = shift + _spread(usual, zero, groups).sum(tuple(range(kernel.ndim - 1))) / swap.overlap(layer)
+            if not swap.table:
+                groups, taps = swap.groups(name, layer, len(value)), tuple(range(kernel.ndim - 1))
+                zero = _spread(usual, zero, groups).sum(taps) / swap.overlap(layer)
                 usual = _spread(usual, value, groups)
-            codes, scale = codes_of(usual, change.space)
-            value, zero = scale, np.zeros_like(scale)
+            codes, value = codes_of(usual, change.space)
             if id(layer) not in self._done:
-                swap.variable(new, name).assign(swap.own(name, codes, kernel.shape))
+                new.kernel_variable(name).assign(swap.own(name, codes, kernel.shape))
         shape = layer.compute_output_shape((1, *read[0].shape))[1:]
-        return np.broadcast_to(scale, shape), np.broadcast_to(shift, shape)
+        zero = bias if swap.table else zero + bias
+        return np.broadcast_to(value, shape), np.broadcast_to(zero, shape)
 
     def _absorb(self, layer, new, read):
         """A kernel that stays float, for what comes in now."""
-        swap, weights = SWAPS[type(layer)], layer.get_weights()
-        if swap.table or id(layer) in self._done:
+        if id(layer) in self._done:
             return
-        if len(swap.kernels) > 1 or swap.transposed:
-            raise NotImplementedError
-        value, zero = map(_channels, read)
-        usual = swap.usual("kernel", weights[0])
-        groups = swap.groups("kernel", layer, len(value))
-        shift = _spread(usual, zero, groups).sum(tuple(range(usual.ndim - 1)))
-        kernel = swap.own("kernel", _spread(usual, value, groups), weights[0].shape)
-        new.set_weights([kernel, shift + (weights[1] if len(weights) > 1 else 0)])
+        swap, (value, zero) = SWAPS[type(layer)], map(_channels, read)
+        bias = layer.bias.numpy() if getattr(layer, "use_bias", False) else 0
+        for variable in new.weights:
+            variable.assign(next((v for v in layer.weights if v.name == variable.name), variable))
+        if swap.table:
+            return
+        for variable in [v for v in new.weights if v.name != "bias"]:
+            usual = swap.usual(variable.name, variable.numpy())
+            groups, taps = swap.groups(variable.name, layer, len(value)), tuple(range(usual.ndim - 1))
+            zero = _spread(usual, zero, groups).sum(taps) / swap.overlap(layer)
+            variable.assign(swap.own(variable.name, _spread(usual, value, groups), variable.shape))
+            value = np.ones_like(zero)
+        new.bias.assign(zero + bias)
 
     def _identity(self, key):
         """The normalization with the moments of the float model that changes nothing."""
@@ -119,9 +125,8 @@ class Transfer:
         if new.name not in self._done:
             self._done.add(new.name)
             folded = fold_scale(norm, value, zero)
-            new.set_weights(
-                [folded.gamma / fit.width, (folded.beta - fit.offset) / fit.width, folded.mean, folded.variance]
-            )
+            beta = (folded.beta - fit.offset) / fit.width
+            new.set_weights([folded.gamma / fit.width, beta, folded.mean, folded.variance])
         return np.full_like(read[0], fit.width), np.full_like(read[0], fit.offset)
 
     def _stepped(self, key, read):

@@ -14,7 +14,7 @@ from keras_gxnor.lowering.flow import Flow, Lowering, small_sums
 from keras_gxnor.lowering.merges import MERGES, negated
 from keras_gxnor.lowering.pooling import POOLING
 from keras_gxnor.lowering.shapes import SHAPES
-from keras_gxnor.quantizers import MultiStep
+from keras_gxnor.quantizers import MultiStep, QuantizedReLU
 
 _L = keras.layers
 
@@ -49,7 +49,7 @@ def lower(low: Lowering, layer, flows: list[Flow]) -> Flow:
 
 def handles(layer) -> bool:
     """Whether layers of this kind can be lowered, in the right place of a model."""
-    return type(layer) in {*_HANDLERS, *_MERGES, *NOTHING}
+    return type(layer) in {*_HANDLERS, *MERGES, *NOTHING}
 
 
 def _kernel(low, layer, flow):
@@ -74,7 +74,7 @@ def _kernel(low, layer, flow):
 def _activate(low, layer, activation, flow, name):
     if activation is None or activation is keras.activations.linear:
         return flow
-    if not isinstance(activation, MultiStep):
+    if not isinstance(activation, (MultiStep, QuantizedReLU)):
         unsupported(
             layer,
             f"its activation is {getattr(activation, '__name__', activation)!r}",
@@ -82,6 +82,22 @@ def _activate(low, layer, activation, flow, name):
         )
     if flow.feature_stages:
         unsupported(layer, "it normalizes after a Flatten across pixels", "Flatten after it")
+    done = (_quantized if isinstance(activation, QuantizedReLU) else _stepped)(
+        low, layer, activation, flow, name
+    )
+    for late, op in flow.late:
+        done = low.emit(late, op, done)
+    return dataclasses.replace(done, divisor=1)
+
+
+def _quantized(low, layer, activation, flow, name):
+    """A ReLU in steps: what Keras does to the sums stays float32, up to the codes."""
+    op = g.Quantize(1 / activation.scale, activation.levels)
+    return low.emit(name, op, low.floats(flow, f"{layer.name}.floats"), unit=activation.scale)
+
+
+def _stepped(low, layer, activation, flow, name):
+    """What Keras does to the sums, folded into integer thresholds on them."""
     space = activation.space
     _exact_space(layer, space)
 
@@ -90,14 +106,11 @@ def _activate(low, layer, activation, flow, name):
         return np.rint(values / space.scale).reshape(-1, flow.channels).astype(np.int64)
 
     found, flipped = thresholds.search(codes_at, flow.type.low, flow.type.high, space.codes())
-    done = low.emit(name, g.Threshold(found, flipped, space), flow, unit=space.scale)
-    for late, op in flow.late:
-        done = low.emit(late, op, done)
-    return dataclasses.replace(done, divisor=1)
+    return low.emit(name, g.Threshold(found, flipped, space), flow, unit=space.scale)
 
 
 def _activation(low, layer, flow):
-    quantizer = layer.quantizer if isinstance(layer, DiscreteActivation) else layer.activation
+    quantizer = layer.resolved() if isinstance(layer, DiscreteActivation) else layer.activation
     return _activate(low, layer, quantizer, flow, layer.name)
 
 
