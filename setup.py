@@ -48,6 +48,7 @@ setup(
         "keras_gxnor.conversion",
         "keras_gxnor.converters",
         "keras_gxnor.increments",
+        "keras_gxnor.interop",
         "keras_gxnor.lowering",
         "keras_gxnor.layers",
     ],

@@ -19,6 +19,7 @@ from keras_gxnor.converters.c_calls import (
     window,
     window_note,
 )
+from keras_gxnor.errors import UnsupportedGraphError
 
 _KERNELS = {g.Dense: c_kernels.dense, g.Conv2D: c_kernels.conv}
 _FLOATS = (g.Affine, g.Divide)
@@ -270,6 +271,13 @@ def _unsliced(walk, index, value):
     return walk.program.call("sums", "gxnor_unslice", arguments, made, value, note=", codes to integers")
 
 
+def _quantize(walk, index, node):
+    raise UnsupportedGraphError(
+        f"Node `{node.name}`: C has no 8-bit activations. Use a ternary DiscreteActivation, or "
+        f'target="tflite". Received: Quantize with {node.op.levels} levels'
+    )
+
+
 _EMITTERS = {
     g.Input: _input,
     g.Dense: _kernel,
@@ -283,4 +291,5 @@ _EMITTERS = {
     g.Sign: _sign,
     g.Flatten: _shape,
     g.Reshape: _shape,
+    g.Quantize: _quantize,
 }

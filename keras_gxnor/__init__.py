@@ -14,6 +14,7 @@ if (_root / "converters" / "artifact.py").is_file():
 
 from keras_gxnor import (  # noqa: E402
     callbacks,
+    conversion,
     converters,
     distribute,
     errors,
@@ -23,6 +24,7 @@ from keras_gxnor import (  # noqa: E402
     reference,
     spaces,
 )
+from keras_gxnor.conversion import discretize  # noqa: E402
 from keras_gxnor.graph import Graph, InputSpec  # noqa: E402
 from keras_gxnor.increments import (  # noqa: E402
     AdamIncrement,
@@ -31,11 +33,21 @@ from keras_gxnor.increments import (  # noqa: E402
     KerasIncrement,
     MomentumIncrement,
 )
-from keras_gxnor.layers import DiscreteActivation, GXNORConv2D, GXNORDense  # noqa: E402
+from keras_gxnor.layers import (  # noqa: E402
+    DiscreteActivation,
+    GXNORConv1D,
+    GXNORConv2D,
+    GXNORConv2DTranspose,
+    GXNORDense,
+    GXNORDepthwiseConv1D,
+    GXNORDepthwiseConv2D,
+    GXNORSeparableConv1D,
+    GXNORSeparableConv2D,
+)
 from keras_gxnor.memory import TrainingMemory, training_memory  # noqa: E402
 from keras_gxnor.optimizers import DSTOptimizer  # noqa: E402
-from keras_gxnor.quantizers import MultiStep  # noqa: E402
-from keras_gxnor.spaces import DiscreteSpace, GradedSpace  # noqa: E402
+from keras_gxnor.quantizers import MultiStep, QuantizedReLU  # noqa: E402
+from keras_gxnor.spaces import DiscreteSpace, GradedSpace, IntegerSpace  # noqa: E402
 from keras_gxnor.version import __version__  # noqa: E402
 
 __all__ = [
@@ -44,19 +56,29 @@ __all__ = [
     "DiscreteActivation",
     "DiscreteSpace",
     "FireIncrement",
+    "GXNORConv1D",
     "GXNORConv2D",
+    "GXNORConv2DTranspose",
     "GXNORDense",
+    "GXNORDepthwiseConv1D",
+    "GXNORDepthwiseConv2D",
+    "GXNORSeparableConv1D",
+    "GXNORSeparableConv2D",
     "GradedSpace",
     "GradientIncrement",
     "Graph",
     "InputSpec",
+    "IntegerSpace",
     "KerasIncrement",
     "MomentumIncrement",
     "MultiStep",
+    "QuantizedReLU",
     "TrainingMemory",
     "__version__",
     "callbacks",
+    "conversion",
     "converters",
+    "discretize",
     "distribute",
     "errors",
     "increments",

@@ -1,54 +1,79 @@
-"""What a conversion decided, layer by layer, as a table."""
+"""The decisions of a plan in words: one row a layer, and names for the layers that are inserted."""
 
-import dataclasses
+import keras
 
+from keras_gxnor import spaces
+from keras_gxnor.conversion.planning import Role
+from keras_gxnor.conversion.registry import ACTIVATIONS, SWAPS, activation_of
+from keras_gxnor.conversion.table import LEFT, Decision, Table
 
-@dataclasses.dataclass(frozen=True)
-class Decision:
-    """What became of one layer.
-
-    Attributes:
-        layer: Name of the layer.
-        source: What it was.
-        result: What it became; empty if it was left out.
-        note: What changed, or how the numbers were made.
-        exact: Whether the layer computes what its source did (but for the order of float
-            roundings).
-    """
-
-    layer: str
-    source: str
-    result: str
-    note: str = ""
-    exact: bool = True
+_PLACES = ("before", "norm", "step")
+_BETWEEN = {
+    "before": "normalizes what the step reads",
+    "norm": "holds scale and bias of the codes",
+    "step": "what follows reads codes",
+}
 
 
-@dataclasses.dataclass(frozen=True)
-class Report:
-    """The decisions of a conversion, in the order of the layers; `str` makes a table of them.
+def inserted_names(changes) -> dict:
+    """{(id of a layer, "before" | "norm" | "step"): unique name} of the layers to insert."""
+    taken, names = {change.layer.name for change in changes.values()}, {}
+    for key, change in changes.items():
+        for place in _PLACES:
+            if getattr(change, place):
+                name = f"{change.layer.name}_{'step' if place == 'step' else 'norm'}"
+                while name in taken:
+                    name += "_1"
+                taken.add(name)
+                names[key, place] = name
+    return names
 
-    Attributes:
-        decisions: Tuple of `Decision`.
 
-    Example:
+def table(changes, names, activation_space) -> Table:
+    """The `Table` of the changes of a `Planner`."""
+    rows = []
+    for key, change in changes.items():
+        norm = "BatchNormalization"
+        step = f"DiscreteActivation, {activation_space}"
+        places = {"before": norm, "": _becomes(change, step), "norm": norm, "step": step}
+        for place, becomes in places.items():
+            if not place:
+                rows.append(Decision(change.layer.name, _was(change.layer), becomes, _why(change)))
+            elif getattr(change, place):
+                inner = place == "step" and change.inner
+                why = f"in the place of {activation_of(change.layer).__name__}" if inner else _BETWEEN[place]
+                rows.append(Decision(names[key, place], "", becomes, why))
+    return Table(tuple(rows))
 
-    >>> from keras_gxnor.conversion.report import Decision, Report
-    >>> print(Report((Decision("d", "Dense", "GXNORDense", "scale 0.5"),)))
-    layer | was   | is         | exact | note
-    d     | Dense | GXNORDense | yes   | scale 0.5
-    """
 
-    decisions: tuple[Decision, ...]
+def _was(layer):
+    function = activation_of(layer)
+    return type(layer).__name__ + (f", {getattr(function, '__name__', function)}" if function else "")
 
-    @property
-    def exact(self) -> bool:
-        """Whether every layer is."""
-        return all(decision.exact for decision in self.decisions)
 
-    def __str__(self):
-        rows = [("layer", "was", "is", "exact", "note")]
-        for d in self.decisions:
-            rows.append((d.layer, d.source, d.result or "-", "yes" if d.exact else "no", d.note))
-        widths = [max(map(len, column)) for column in zip(*rows)]
-        lines = (" | ".join(cell.ljust(n) for cell, n in zip(row, widths)).rstrip(" |") for row in rows)
-        return "\n".join(lines)
+def _becomes(change, step):
+    if change.left:
+        return LEFT
+    if change.space:
+        return f"{SWAPS[type(change.layer)].becomes.__name__}, {spaces.serialize(spaces.get(change.space))}"
+    if change.role is Role.STEP:
+        return step
+    return "linear" if change.role is Role.DROP else type(change.layer).__name__
+
+
+def _why(change):
+    if change.left:
+        return change.left
+    reasons = []
+    if change.space:
+        how = "8 bits by `keep`" if change.keeps else "codes from the float kernel"
+        bias = ", bias into the normalization" if getattr(change.layer, "use_bias", False) else ""
+        reasons.append(how + bias)
+    if change.role is Role.DROP:
+        reasons.append("outputs are logits: train with from_logits=True")
+    if isinstance(change.layer, keras.layers.BatchNormalization):
+        plain = not (change.layer.scale and change.layer.center)
+        reasons.append("takes up scales" + (", with gamma and beta" if plain else ""))
+    if change.role is Role.STEP and isinstance(change.layer, ACTIVATIONS):
+        reasons.append("the nearest steps")
+    return "; ".join(reasons) or "as it is"

@@ -60,7 +60,7 @@ def read(source) -> list[SavedLayer]:
 
 def _layers(file, name) -> list[SavedLayer]:
     configs = _configs(json.loads(_text(file.attrs.get("model_config", "{}"))))
-    group = file["model_weights"] if "model_weights" in file else file
+    group = file.get("model_weights", file)
     if "layer_names" not in group.attrs and "layer_names0" not in group.attrs:
         raise ModelFileError(
             "Expected weights as Keras 2 (tf_keras, Larq, QKeras) writes them to HDF5: "

@@ -37,7 +37,7 @@ def from_larq(path, model, kernel_quantizer=None):
             for ternary kernels.
 
     Returns:
-        A `Report` of what was read where; print it.
+        A `conversion.Table` of what was read where; print it.
 
     Raises:
         ModelFileError: if the file is corrupt or of another format.

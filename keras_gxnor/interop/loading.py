@@ -8,18 +8,25 @@ import numpy as np
 
 from keras_gxnor import spaces, topology
 from keras_gxnor.conversion.numbers import Normalization, fold_scale
-from keras_gxnor.conversion.report import Decision, Report
-from keras_gxnor.errors import InvalidArgumentError
+from keras_gxnor.conversion.table import Decision, Table
+from keras_gxnor.errors import InvalidArgumentError, UnsupportedLayerError
 from keras_gxnor.layers.base import DiscreteKernel
 from keras_gxnor.lowering.advice import NOTHING
 
+_L = keras.layers
+# What commutes with a positive scale and a bias a channel.
 _LINEAR = {
-    keras.layers.MaxPooling2D,
-    keras.layers.AveragePooling2D,
-    keras.layers.GlobalMaxPooling2D,
-    keras.layers.GlobalAveragePooling2D,
+    _L.MaxPooling1D,
+    _L.MaxPooling2D,
+    _L.AveragePooling1D,
+    _L.AveragePooling2D,
+    _L.GlobalMaxPooling1D,
+    _L.GlobalMaxPooling2D,
+    _L.GlobalAveragePooling1D,
+    _L.GlobalAveragePooling2D,
     *NOTHING,
 }
+_QUANTIZERS = ("kernel_quantizer", "depthwise_quantizer")
 
 
 def chosen_rules(given, known, defaults):
@@ -43,8 +50,9 @@ def chosen_rules(given, known, defaults):
     def rule_of(layer, saved):
         if layer.name in named or (given is not None and given is not named):
             return named.get(layer.name, given)
-        if "kernel_quantizer" in saved.config:
-            return _configured(layer, saved.config["kernel_quantizer"], known)
+        for key in _QUANTIZERS:
+            if key in saved.config:
+                return _configured(layer, saved.config[key], known)
         space = spaces.serialize(layer.kernel_space.readout)
         if not isinstance(space, str) or space not in defaults:
             raise InvalidArgumentError(
@@ -69,7 +77,7 @@ def _configured(layer, config, known):
     return known[name](**{key: value for key, value in config["config"].items() if key in fields})
 
 
-def load(saved, model, rule_of) -> Report:
+def load(saved, model, rule_of) -> Table:
     """Sets the weights of `model` from saved layers.
 
     Args:
@@ -78,7 +86,7 @@ def load(saved, model, rule_of) -> Report:
         rule_of: As `chosen_rules` makes it.
 
     Returns:
-        The `Report`.
+        The `Table` of what was read where.
 
     Raises:
         InvalidArgumentError: if something does not fit. Nothing is written then.
@@ -88,11 +96,11 @@ def load(saved, model, rule_of) -> Report:
     norms = {
         layer: _normalization(layer, source)
         for layer, source in pairs
-        if isinstance(layer, keras.layers.BatchNormalization)
+        if isinstance(layer, _L.BatchNormalization)
     }
     values, decisions = {}, []
     for layer, source in pairs:
-        note = f"`{source.name}`"
+        note = _unread(source) + f"`{source.name}`"
         if isinstance(layer, DiscreteKernel):
             rule = rule_of(layer, source)
             values[layer], folded = _kernel(layer, source, rule, norms, found)
@@ -103,10 +111,10 @@ def load(saved, model, rule_of) -> Report:
         decisions.append(Decision(layer.name, kind, type(layer).__name__, note))
     for layer, norm in norms.items():
         values[layer] = _norm_values(layer, norm)
-    for layer, arrays in values.items():
+    for arrays in values.values():
         for variable, array in arrays:
             variable.assign(array)
-    return Report(tuple(decisions))
+    return Table(tuple(decisions))
 
 
 def _flat(model):
@@ -140,58 +148,72 @@ def _weight(layer, source, name, shape):
     return array
 
 
-def _bias(layer, source, channels):
+def _unread(source):
+    """Names the quantizers of a saved layer that are not applied, of biases and normalizations."""
+    found = [key for key, value in source.config.items() if key.endswith("_quantizer") and value]
+    left = [key for key in found if key not in (*_QUANTIZERS, "input_quantizer")]
+    return f"not exact, without {', '.join(left)}: " if left else ""
+
+
+def _kernel(layer, source, rule, norms, found):
+    """([(variable, array)...], what was folded) of a discrete layer; folds a scale into `norms`."""
+    if set(layer.KERNELS) != {"kernel"}:
+        raise UnsupportedLayerError(
+            f"Layer `{layer.name}` ({type(layer).__name__}) has several kernels, whose scales have no place "
+            "between them. Nearest supported form: a depthwise and a 1x1 layer."
+        )
+    kernel = np.asarray(_weight(layer, source, "kernel", layer.kernel.shape), np.float32)
+    codes, alpha = rule(kernel)
+    space = layer.kernel_space
+    if space.scale != 1 or space != space.readout or not space.contains(codes):
+        raise InvalidArgumentError(
+            f"Layer `{layer.name}`: {rule} makes kernels of {np.unique(codes).tolist()}, expected codes "
+            f"of the layer's own space. Received: kernel_space={spaces.serialize(space)!r}"
+        )
+    bias, alpha = _bias(layer, source), _per_channel(layer, codes, alpha)
+    fold = (alpha != 1).any() or (bias.any() and layer.bias is None)
+    values = [(layer.kernel, codes)]
+    if layer.bias is not None:
+        values.append((layer.bias, np.zeros_like(bias) if fold else bias))
+    if not fold:
+        return values, ""
+    norm, scales = _next_normalization(layer, found), f"scales {alpha.min():g}..{alpha.max():g}"
+    if norm not in norms:
+        raise InvalidArgumentError(
+            f"Layer `{layer.name}`: the {scales} or the bias of `{source.name}` have no place. Expected a "
+            "BatchNormalization that follows the layer, or a pooling after it, in both networks."
+        )
+    norms[norm] = fold_scale(norms[norm], alpha, bias)
+    return values, f"; {scales} in `{norm.name}`"
+
+
+def _channels(layer) -> int:
+    """Number of output channels."""
+    known = getattr(layer, "units", None) or getattr(layer, "filters", None)
+    return known or math.prod(layer.kernel.shape[-2:])  # depthwise
+
+
+def _bias(layer, source):
+    """The saved bias, or zeros."""
+    channels = _channels(layer)
     if "bias" not in source.weights:
         return np.zeros(channels, np.float32)
     return _weight(layer, source, "bias", (channels,))
 
 
-def _kernel(layer, source, rule, norms, found):
-    """([(variable, array)...], what was folded) of a discrete layer; folds a scale into `norms`."""
-    kernel = _weight(layer, source, "kernel", layer.kernel.shape)
-    codes, alpha = rule(np.asarray(kernel, np.float32))
-    space = layer.kernel_space
-    if space.scale != 1 or not space.contains(codes) or space != space.readout:
-        raise InvalidArgumentError(
-            f"Layer `{layer.name}`: {rule} makes kernels of {np.unique(codes).tolist()}, expected codes "
-            f"of the layer's own space. Received: kernel_space={spaces.serialize(space)!r}"
-        )
-    channels = getattr(layer, "units", None) or getattr(layer, "filters", None) or math.prod(codes.shape[-2:])
-    alpha = _per_channel(layer, codes, alpha, channels)
-    bias = _bias(layer, source, channels)
-    values = [(layer.kernel, codes)]
-    own_bias = layer.bias is not None
-    fold = (alpha != 1).any() or (bias.any() and not own_bias)
-    if own_bias:
-        values.append((layer.bias, np.zeros_like(bias) if fold else bias))
-    if not fold:
-        return values, ""
-    norm = _next_normalization(layer, found)
-    if norm not in norms:
-        raise InvalidArgumentError(
-            f"Layer `{layer.name}`: the scales {alpha.min():g}..{alpha.max():g} or the bias of `{source.name}` "
-            "have no place. Expected a BatchNormalization right after the layer, or after a "
-            "pooling; put one there with the statistics of an identity in the source."
-        )
-    norms[norm] = fold_scale(norms[norm], alpha, bias)
-    return values, f"; scales {alpha.min():g}..{alpha.max():g} in `{norm.name}`"
-
-
-def _per_channel(layer, codes, alpha, channels):
-    """Scales that broadcast against a kernel, one an output channel; 1 where all codes are 0."""
-    alpha = np.asarray(alpha, np.float32)
-    for axes in (1, 2):  # a depthwise kernel has its output channels in two axes
-        if np.prod(codes.shape[-axes:]) == channels:
-            alpha = np.broadcast_to(alpha.reshape((1,) * (codes.ndim - alpha.ndim) + alpha.shape), codes.shape)
-            alpha = alpha.reshape(-1, channels)[0]
-            used = np.abs(codes).reshape(-1, channels).any(0)
-            return np.where(used, alpha, np.float32(1))
+def _per_channel(layer, codes, alpha):
+    """The scale of each output channel; 1 where all codes are 0."""
+    alpha, channels = np.asarray(alpha, np.float32), _channels(layer)
     if (alpha == 1).all():
         return np.ones(channels, np.float32)
-    raise InvalidArgumentError(
-        f"Layer `{layer.name}` ({type(layer).__name__}) has scales inside of it, between two kernels or along "
-        f"another axis, which cannot be folded. Received: a kernel of shape {codes.shape}, {channels} channels"
-    )
+    if isinstance(layer, _L.Conv2DTranspose):
+        raise UnsupportedLayerError(
+            f"Layer `{layer.name}` ({type(layer).__name__}) has a scale an input channel, which cannot be "
+            "folded. Nearest supported form: a quantizer with the scale 1."
+        )
+    rows = np.broadcast_to(alpha, codes.shape).reshape(-1, channels)
+    used = np.abs(codes).reshape(-1, channels).any(0)
+    return np.where(used, rows[0], np.float32(1))
 
 
 def _next_normalization(layer, found):
@@ -203,7 +225,7 @@ def _next_normalization(layer, found):
         if len(uses) != 1 or sum(call.layer is uses[0].layer for call in found.calls) != 1:
             return None
         following = uses[0].layer
-        if type(following) is keras.layers.BatchNormalization:
+        if type(following) is _L.BatchNormalization:
             return following
         linear = type(following) in _LINEAR
     return None
@@ -212,9 +234,10 @@ def _next_normalization(layer, found):
 def _normalization(layer, source) -> Normalization:
     """What a BatchNormalization of the file computes."""
     size = tuple(layer.moving_mean.shape)
-    if source.config and not np.isclose(source.config.get("epsilon", layer.epsilon), layer.epsilon, rtol=1e-12):
+    saved = source.config.get("epsilon", layer.epsilon)
+    if not math.isclose(saved, layer.epsilon):
         raise InvalidArgumentError(
-            f"Layer `{layer.name}` expected epsilon={source.config['epsilon']} of the file. "
+            f"Layer `{layer.name}` expected epsilon={saved} of the file. "
             f"Received: epsilon={layer.epsilon}"
         )
     parts = {"gamma": np.ones(size, np.float32), "beta": np.zeros(size, np.float32)}
@@ -233,11 +256,13 @@ def _norm_values(layer, norm):
             values.append((variable, array))
         elif (array != unused).any():
             argument = "scale" if unused else "center"
-            raise InvalidArgumentError(f"Layer `{layer.name}` expected {argument}=True. Received: {argument}=False")
+            raise InvalidArgumentError(
+                f"Layer `{layer.name}` expected {argument}=True. Received: {argument}=False"
+            )
     return values
 
 
 def _copied(layer, source):
     """[(variable, array)...] of an ordinary layer: its weights under the same names."""
-    names = {variable: "kernel" if "kernel" in variable.name else variable.name for variable in layer.weights}
-    return [(variable, _weight(layer, source, name, variable.shape)) for variable, name in names.items()]
+    names = ["kernel" if "kernel" in variable.name else variable.name for variable in layer.weights]
+    return [(v, _weight(layer, source, name, v.shape)) for v, name in zip(layer.weights, names)]

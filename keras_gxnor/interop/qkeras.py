@@ -31,7 +31,7 @@ def from_qkeras(path, model, kernel_quantizer=None):
             `"auto_po2"` that QKeras' layers take when none is given.
 
     Returns:
-        A `Report` of what was read where; print it.
+        A `conversion.Table` of what was read where; print it.
 
     Raises:
         ModelFileError: if the file is corrupt or of another format.

@@ -1,0 +1,1 @@
+"""The bridge to tensorflow-model-optimization (to come)."""
