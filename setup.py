@@ -51,6 +51,7 @@ setup(
         "keras_gxnor.interop",
         "keras_gxnor.lowering",
         "keras_gxnor.layers",
+        "keras_gxnor.tfmot",
     ],
     package_dir={"keras_gxnor.converters": "converters"},
     package_data={"keras_gxnor.converters": ["instructions.json", "runtime/*.h", "templates/*.j2"]},

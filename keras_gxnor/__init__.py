@@ -19,10 +19,12 @@ from keras_gxnor import (  # noqa: E402
     distribute,
     errors,
     increments,
+    interop,
     lowering,
     quantizers,
     reference,
     spaces,
+    tfmot,
 )
 from keras_gxnor.conversion import discretize  # noqa: E402
 from keras_gxnor.graph import Graph, InputSpec  # noqa: E402
@@ -82,9 +84,11 @@ __all__ = [
     "distribute",
     "errors",
     "increments",
+    "interop",
     "lowering",
     "quantizers",
     "reference",
     "spaces",
+    "tfmot",
     "training_memory",
 ]

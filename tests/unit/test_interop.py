@@ -291,7 +291,7 @@ def test_what_a_full_model_file_says_and_is_not_read(tmp_path):
     assert table.rows[0].why.startswith("not exact, without bias_quantizer")
     with h5py.File(path, "a") as file:
         file.attrs["model_config"] = config.replace('"epsilon": 0.001', '"epsilon": 0.01')
-    with pytest.raises(InvalidArgumentError, match="expected epsilon=0[.]01"):
+    with pytest.raises(InvalidArgumentError, match="expected epsilon"):
         interop.from_qkeras(path, _qkeras_net())
     with h5py.File(path, "a") as file:
         file.attrs["model_config"] = config.replace('"class_name": "ternary"', '"class_name": "bits"')
