@@ -45,10 +45,13 @@ setup(
     packages=[
         "keras_gxnor",
         "keras_gxnor.callbacks",
+        "keras_gxnor.conversion",
         "keras_gxnor.converters",
         "keras_gxnor.increments",
+        "keras_gxnor.interop",
         "keras_gxnor.lowering",
         "keras_gxnor.layers",
+        "keras_gxnor.tfmot",
     ],
     package_dir={"keras_gxnor.converters": "converters"},
     package_data={"keras_gxnor.converters": ["instructions.json", "runtime/*.h", "templates/*.j2"]},

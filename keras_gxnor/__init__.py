@@ -14,16 +14,20 @@ if (_root / "converters" / "artifact.py").is_file():
 
 from keras_gxnor import (  # noqa: E402
     callbacks,
+    conversion,
     converters,
     distribute,
     errors,
     increments,
+    interop,
     lowering,
     quantizers,
     reference,
     spaces,
+    tfmot,
 )
 from keras_gxnor.calibration import calibrate  # noqa: E402
+from keras_gxnor.conversion import discretize  # noqa: E402
 from keras_gxnor.graph import Graph, InputSpec  # noqa: E402
 from keras_gxnor.increments import (  # noqa: E402
     AdamIncrement,
@@ -78,13 +82,17 @@ __all__ = [
     "__version__",
     "calibrate",
     "callbacks",
+    "conversion",
     "converters",
+    "discretize",
     "distribute",
     "errors",
     "increments",
+    "interop",
     "lowering",
     "quantizers",
     "reference",
     "spaces",
+    "tfmot",
     "training_memory",
 ]
