@@ -41,6 +41,7 @@ from keras_gxnor.layers import (  # noqa: E402
     GXNORDense,
     GXNORDepthwiseConv1D,
     GXNORDepthwiseConv2D,
+    GXNOREmbedding,
     GXNORSeparableConv1D,
     GXNORSeparableConv2D,
 )
@@ -62,6 +63,7 @@ __all__ = [
     "GXNORDense",
     "GXNORDepthwiseConv1D",
     "GXNORDepthwiseConv2D",
+    "GXNOREmbedding",
     "GXNORSeparableConv1D",
     "GXNORSeparableConv2D",
     "GradedSpace",
