@@ -31,6 +31,7 @@ _METHODS = {
     "DEPTHWISE_CONV_2D": "AddDepthwiseConv2D",
     "DEQUANTIZE": "AddDequantize",
     "DIV": "AddDiv",
+    "FLOOR": "AddFloor",
     "FULLY_CONNECTED": "AddFullyConnected",
     "MAXIMUM": "AddMaximum",
     "MAX_POOL_2D": "AddMaxPool2D",

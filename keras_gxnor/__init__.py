@@ -24,6 +24,7 @@ from keras_gxnor import (  # noqa: E402
     reference,
     spaces,
 )
+from keras_gxnor.calibration import calibrate  # noqa: E402
 from keras_gxnor.conversion import discretize  # noqa: E402
 from keras_gxnor.graph import Graph, InputSpec  # noqa: E402
 from keras_gxnor.increments import (  # noqa: E402
@@ -77,6 +78,7 @@ __all__ = [
     "QuantizedReLU",
     "TrainingMemory",
     "__version__",
+    "calibrate",
     "callbacks",
     "conversion",
     "converters",
