@@ -18,9 +18,12 @@ def threshold(net, index):
     """Threshold, with the kernel before it.
 
     A space of 2 K + 1 states is the sum of K ternary steps: step j is +1 from the j-th
-    threshold above the middle on, and -1 below the j-th one under it.
+    threshold above the middle on, and -1 below the j-th one under it. If its codes are the sums,
+    no step is needed.
     """
     node = net.graph.nodes[index]
+    if _kept(net, index):
+        return _kernel_alone(net, index)
     steps = _ternary_steps(node.op)
     plans = [_plan(net, index, step) for step in steps]
     if None in plans:
@@ -30,6 +33,24 @@ def threshold(net, index):
         made = _step(net, index, step, plan, f"/{j}" * (len(steps) > 1), len(steps))
         total = made if total is None else summed(net, index, [total, made], f"/sum{j}" * (j < len(steps)))
     return Value(total)
+
+
+def _kept(net, index):
+    """Whether the sums are the codes, and one int8 operator makes them."""
+    node = net.graph.nodes[index]
+    source, bounds = net.source(node.inputs[0]), net.types[node.inputs[0]]
+    plain = source.dtype == "int8" and source.scale == 1
+    return plain and node.op.space.order > 1 and rounding.keeps(node.op, bounds.low, bounds.high)
+
+
+def _kernel_alone(net, index):
+    node = net.graph.nodes[index]
+    kernel, bounds = net.graph.nodes[node.inputs[0]], net.types[node.inputs[0]]
+    rounding.check_kept(node.name, bounds.low, bounds.high)
+    result, ones = net.tensor(index, "int8", UNIT), (1.0,) * len(bounds.low)
+    bias = np.zeros(len(ones), np.int32), ones
+    linear(net, kernel, net.source(node.inputs[0]).tensor, result, kernel.op.kernel, ones, bias)
+    return Value(result)
 
 
 def _ternary_steps(op):

@@ -62,7 +62,7 @@ def _kernel(low, layer, flow):
         )
     space = layer.kernel_space.readout
     _exact_space(layer, space)
-    unit = flow.unit * space.scale / flow.divisor
+    unit = flow.unit * space.scale ** len(layer.KERNELS) / flow.divisor
     sums = dataclasses.replace(kernels.sums(low, layer, flow), unit=unit, divisor=1)
     if layer.bias is not None:
         bias = np.asarray(layer.bias.numpy())
