@@ -69,7 +69,9 @@ class Transfer:
             return value, layer.scale * zero + layer.offset * (1 - value)
         if layer.weights and id(layer) not in self._done:
             built.layer.set_weights(layer.get_weights())
-        if self._plan.kinds[call.output] in (Kind.FLOAT, Kind.RAW) or change.left or layer.weights:
+        if change.left:
+            return _unit(layer.output.shape)
+        if self._plan.kinds[call.output] is Kind.RAW or layer.weights:
             return _unit(_shape_after(layer, read))
         if len(read) > 1:
             return _merged(layer, read)
