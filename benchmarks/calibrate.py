@@ -1,10 +1,11 @@
 """Makes the table of `keras_gxnor.converters.estimate`: what each piece of work costs on each core.
 
-    python benchmarks/calibrate.py [--compiler zig|gcc] [--core cortex-m4 ...] [--jobs 2]
+    python benchmarks/calibrate.py [--compiler zig|gcc] [--core cortex-m4 ...] [--jobs 2] [--only relus]
 
 Networks of random weights are run on the emulator; of every layer its instructions and its pieces of work
 are a row. The costs are the least squares of the relative errors, none of them negative. The rows of other
-compilers and cores in converters/instructions.json stay as they are.
+compilers and cores in converters/instructions.json stay as they are. With --only so do the costs of pieces
+that other networks have: only networks of such names are run, and only what they alone have is fitted.
 """
 
 import concurrent.futures
@@ -97,6 +98,14 @@ def _sums(name, channels, size, groups=1):
     """Sums that leave the kernels as they are: an image of logits, pools of sums."""
     net = Net(name, (9, 8, 2)).conv(channels, size).step()
     return net.conv(channels + 8, 2, groups=groups).pool(2).logits()
+
+
+def _relus(name, shape, channels, levels=255, states=1, **options):
+    """ReLUs in steps: of convolutions, also depthwise and of many groups, and of a dense layer."""
+    net = Net(name, shape).conv(channels, 3, 2, states=states).relu(levels=levels)
+    net.depthwise(3, states=states).relu().conv(channels + 8, 1, **options).relu(levels=levels)
+    net.conv(channels + 8, groups=(channels + 8) // 4).relu()
+    return net.average().dense(40, states).relu().logits(5)
 
 
 def _small(name, shape, filters, size=3, strides=1):
@@ -218,6 +227,19 @@ def networks():
         *(_shapes(f"shapes{i}", *rest) for i, rest in enumerate([(2, 7), (7, 3), (34, 21)])),
         *(_vector(f"vector{i}", *rest) for i, rest in enumerate([(20, 30), (70, 40, 1), (9, 100)])),
         *(_sums(f"sums{i}", *rest) for i, rest in enumerate([(8, 3), (40, 3), (24, 5), (96, 3, 8)])),
+        *(
+            _relus(f"relus{i}", *rest)
+            for i, rest in enumerate(
+                [
+                    ((10, 10, 1), 16),
+                    ((8, 8, 3), 40),
+                    ((9, 9, 2), 24, 100),
+                    ((8, 8, 1), 16, 255, 127),
+                    ((7, 7, 4), 88, 15),
+                    ((12, 12, 1), 56, 200, 31),
+                ]
+            )
+        ),
         *(
             _small(f"small{i}", *rest)
             for i, rest in enumerate(
@@ -389,10 +411,11 @@ def _job(task):
     "--core", "chosen", multiple=True, type=click.Choice(sorted(emulator.CORES)), help="Default: all."
 )
 @click.option("--jobs", default=2, show_default=True, help="Processes.")
+@click.option("--only", default="", help="Networks whose names begin so, and what only these have.")
 @click.option("--rows", default=None, help="Also write the measured rows to this file.")
-def main(compiler, chosen, jobs, rows):
+def main(compiler, chosen, jobs, only, rows):
     """Measures and fits; writes converters/instructions.json."""
-    chosen, names = chosen or tuple(emulator.CORES), list(networks())
+    chosen, names = chosen or tuple(emulator.CORES), [n for n in networks() if n.startswith(only)]
     tasks = [(name, core, compiler) for core in chosen for name in names]
     measured = {core: {} for core in chosen}
     with concurrent.futures.ProcessPoolExecutor(jobs) as pool:
@@ -402,16 +425,44 @@ def main(compiler, chosen, jobs, rows):
                 print(f"{done}/{len(tasks)}", file=sys.stderr)
     if rows:
         pathlib.Path(rows).write_text(json.dumps(measured))
-    write(compiler, measured)
+    write(compiler, measured, pieces_of_others(only) if only else ())
 
 
-def write(compiler, measured):
-    """Fits {core: {network: rows}} and puts the costs in the table."""
+def pieces_of_others(only) -> set[str]:
+    """The pieces of work of all networks whose names do not begin with `only`."""
+    others = [net.graph() for name, net in networks().items() if not name.startswith(only)]
+    return {piece for graph in others for _, work in estimation.calls(graph) for piece in work}
+
+
+def without(nets, costs, kept) -> dict:
+    """Rows less the work whose costs are kept; those of nothing else are left out."""
+    made = {}
+    for name, rows in nets.items():
+        left = [
+            (
+                note,
+                {piece: count for piece, count in work.items() if piece not in kept},
+                total - sum(costs.get(piece, 0) * count for piece, count in work.items() if piece in kept),
+            )
+            for note, work, total in rows
+        ]
+        made[name] = [row for row in left if row[1] and row[2] > 0]
+    return made
+
+
+def write(compiler, measured, kept=()):
+    """Fits {core: {network: rows}} and puts the costs in the table; those of pieces in `kept` stay."""
     table = json.loads(estimation.TABLE.read_text()) if estimation.TABLE.exists() else {}
     part = table.setdefault(compiler, {"cores": {}})
     part["version"] = version(compiler, next(iter(measured)))
     part["made_by"] = f"python benchmarks/calibrate.py --compiler {compiler}"
     for core, nets in measured.items():
+        if kept:
+            costs = dict(part["cores"][core]["costs"])
+            costs = {piece: cost for piece, cost in costs.items() if piece in kept}
+            part["cores"][core]["costs"] = costs | fit(without(nets, costs, kept))
+            print(core, max(abs(error) for error in errors(nets, part["cores"][core]["costs"])))
+            continue
         costs = fit(nets)
         off = [abs(error) for error in errors(nets, costs)]
         accuracy = {"median": round(statistics.median(off), 4), "worst": round(max(off), 4)}
