@@ -78,7 +78,8 @@ def _activate(low, layer, activation, flow, name):
         unsupported(
             layer,
             f"its activation is {getattr(activation, '__name__', activation)!r}",
-            "a DiscreteActivation; for a softmax at the end, logits and from_logits=True in the loss",
+            'DiscreteActivation, ternary or "uint8"; for a softmax at the end, logits and '
+            "from_logits=True in the loss",
         )
     if flow.feature_stages:
         unsupported(layer, "it normalizes after a Flatten across pixels", "Flatten after it")
