@@ -23,6 +23,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from ternary import IMAGE, TRITS, Net
 
 from keras_gxnor import graph as g
+from keras_gxnor import rewrites
 from keras_gxnor.converters import c_source, cores, emulator, estimation, host
 
 _ROUNDS, _LEAST = 15, 1e-4  # of reweighting; the smallest error in a weight
@@ -136,6 +137,19 @@ def _many(name, shape, channels, order):
     """Small layers of many states, pools before the thresholds."""
     net = Net(name, shape).conv(channels).pool().step(0.6, order).conv(channels - 1, 2).step(0.5, order)
     return net.dense(8).step(0.5, order).logits(3)
+
+
+def _kept(name, shape, channels, size):
+    """Depthwise sums that the next kernel reads as codes."""
+    net = Net(name, shape).conv(channels).step(0.5).depthwise(size)
+    net.add(rewrites.keeping_step(size * size, channels))
+    return net.conv(channels + 5, 1).step().logits(3)
+
+
+def _tokens(name, count, rows, channels):
+    net = Net(name, (count,), g.InputSpec("uint8", 1.0, 0))
+    net.add(g.Lookup(net.rng.choice(np.int8([-1, 0, 1]), (rows, channels))))
+    return net.add(g.Reshape((1, count, channels))).conv(20, (1, 3)).step().logits(3)
 
 
 @functools.cache
@@ -287,6 +301,16 @@ def networks():
                     (160, (4, 2, 20)),
                 ]
             )
+        ),
+        *(
+            _kept(f"kept{i}", *rest)
+            for i, rest in enumerate(
+                [((9, 9, 2), 32, 3), ((6, 7, 3), 40, 5), ((12, 8, 1), 16, 2), ((5, 5, 4), 96, 3)]
+            )
+        ),
+        *(
+            _tokens(f"tokens{i}", *rest)
+            for i, rest in enumerate([(20, 200, 32), (50, 256, 7), (9, 30, 100), (100, 64, 64)])
         ),
         *(
             _many(f"many{i}", *rest)

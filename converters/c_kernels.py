@@ -10,6 +10,7 @@ import dataclasses
 import numpy as np
 
 from keras_gxnor import graph as g
+from keras_gxnor import rewrites
 from keras_gxnor.converters import first_layer, groups, planes, ramps, tiles
 from keras_gxnor.converters.c_calls import (
     LANES,
@@ -73,6 +74,11 @@ class Layer:
         return self.step is not None and not self.limits and self.step.op.space.num_states <= 3
 
     @property
+    def keeps_sums(self) -> bool:
+        """Whether the codes are the sums."""
+        return not self.limits and rewrites.keeps(self.step.op, self.result.low, self.result.high)
+
+    @property
     def low(self) -> int:
         """The code of a sum that reaches no threshold."""
         return 0 if self.limits else -int(self.step.op.space.max_code)
@@ -91,6 +97,8 @@ class Layer:
             return note
         if self.limits:
             return f"{note}, ReLU in {self.step.op.levels} steps"
+        if self.keeps_sums:
+            return f"{note}, kept as codes"
         states = self.step.op.space.num_states
         return f"{note}, {_STATES.get(states, f'{states}-state')} step"
 
@@ -283,7 +291,11 @@ def _depthwise(program, layer):
         arguments = ["&{name}_shape", source.place, "{name}_weights", *_RAMP, counters, made.place]
         tables += _lines(ramp, bits)
         return program.call("depthwise", "gxnor_depthwise_ramp", arguments, made, source, tables, layer.note)
-    before = ["&{name}_shape", source.place, "{name}_weights", "{name}_thresholds"]
+    before = ["&{name}_shape", source.place, "{name}_weights"]
+    if layer.keeps_sums:
+        arguments = [*before, counters, made.place, made.planes]
+        return program.call("depthwise", "gxnor_depthwise_codes", arguments, made, source, tables, layer.note)
+    before.append("{name}_thresholds")
     if layer.is_ternary:
         limits = planes.step_table(layer.steps, bits)
         name, arguments = "gxnor_depthwise_step", [*before, counters, made.place]

@@ -24,6 +24,7 @@ _REQUIRED = {
     "DIV": 2,
     "FLOOR": 1,
     "FULLY_CONNECTED": 2,
+    "GATHER": 2,
     "MAX_POOL_2D": 1,
     "MEAN": 2,
     "MINIMUM": 2,

@@ -11,7 +11,7 @@ import numpy as np
 
 from keras_gxnor import graph as g
 from keras_gxnor.converters import tflite_floats, tflite_steps, tflite_sums
-from keras_gxnor.converters.tflite_net import UNIT, Value, as_floats, linear
+from keras_gxnor.converters.tflite_net import UNIT, Value, arithmetic, as_floats, cast, linear
 from keras_gxnor.converters.tflite_steps import summed
 
 
@@ -158,6 +158,23 @@ def _concat(net, index):
     return Value(result, "float32")
 
 
+def _lookup(net, index):
+    """Rows of a table: numbers of tokens within it, and a GATHER."""
+    node, schema = net.graph.nodes[index], net.file.schema
+    bounds, last = net.types[node.inputs[0]], len(node.op.table) - 1
+    x = as_floats(net, node.inputs[0], f"{node.name}/input")
+    if bounds.low.min() < 0:
+        x = arithmetic(net, "ADD", x, 0.0, f"{node.name}/positive", relu=True)
+    if bounds.high.max() > last:
+        x = arithmetic(net, "MINIMUM", x, float(last), f"{node.name}/within")
+    rows = net.file.tensor(f"{node.name}/rows", bounds.shape, "int32")
+    cast(net, x, "FLOAT32", rows, "INT32")
+    table = net.file.constant(f"{node.name}/weights", node.op.table, UNIT, counted="weights")
+    result = net.tensor(index, "int8", UNIT)
+    net.file.operator("GATHER", 2, [table, rows], result, schema.GatherOptionsT())
+    return Value(result)
+
+
 EMITTERS = {
     g.Input: _input,
     g.Dense: _kernel,
@@ -169,6 +186,7 @@ EMITTERS = {
     g.Concat: _concat,
     g.Threshold: tflite_steps.threshold,
     g.Sign: _sign,
+    g.Lookup: _lookup,
     g.Flatten: _reshape,
     g.Reshape: _reshape,
     g.Divide: tflite_floats.divide,

@@ -33,6 +33,7 @@ _METHODS = {
     "DIV": "AddDiv",
     "FLOOR": "AddFloor",
     "FULLY_CONNECTED": "AddFullyConnected",
+    "GATHER": "AddGather",
     "MAXIMUM": "AddMaximum",
     "MAX_POOL_2D": "AddMaxPool2D",
     "MEAN": "AddMean",

@@ -160,6 +160,8 @@ def _depthwise(n, call, source, shares):
     }
     if "steps" in n:
         made["code"] = words * (steps + 1) * planes
+    if call.kernel == "gxnor_depthwise_codes":
+        made |= {"step": 0, "kept": words * planes}
     kind = "depthwise" if n["words"] > 1 else "depthwise of one word"  # whose tables compilers know
     made = {f"{kind}, {piece}": count for piece, count in made.items()}
     return made | (tiles.ramp(n, words) if "slope_bits" in n else {})
@@ -246,6 +248,10 @@ def _sign(n, call, source, shares):
     return {"sign": words, "sign, plane": words * n["planes"]}
 
 
+def _lookup(n, call, source, shares):
+    return {"lookup": n["size"], "lookup, word": n["size"] * n["group"]}
+
+
 def _float(n, call, source, shares):
     return {"float": n["size"]}
 
@@ -277,6 +283,8 @@ _WORK = {
     "gxnor_depthwise_trits_step": _depthwise_trits,
     "gxnor_depthwise_step": _depthwise,
     "gxnor_depthwise_steps": _depthwise,
+    "gxnor_depthwise_codes": _depthwise,
+    "gxnor_lookup": _lookup,
     "gxnor_maxpool": _maxpool,
     "gxnor_maxpool_codes": _maxpool_codes,
     "gxnor_maxpool_sums": _maxpool_sums,

@@ -7,7 +7,7 @@ import numpy as np
 
 from keras_gxnor import graph as g
 from keras_gxnor import thresholds
-from keras_gxnor.layers import DiscreteActivation
+from keras_gxnor.layers import DiscreteActivation, GXNOREmbedding
 from keras_gxnor.lowering import kernels
 from keras_gxnor.lowering.advice import NOTHING, nearest, unsupported
 from keras_gxnor.lowering.flow import Flow, Lowering, small_sums
@@ -71,6 +71,11 @@ def _kernel(low, layer, flow):
     return _activate(low, layer, layer.activation, sums, f"{layer.name}.step")
 
 
+def _embedding(low, layer, flow):
+    _exact_space(layer, layer.kernel_space.readout)
+    return kernels.embedding(low, layer, flow)
+
+
 def _activate(low, layer, activation, flow, name):
     if activation is None or activation is keras.activations.linear:
         return flow
@@ -86,9 +91,7 @@ def _activate(low, layer, activation, flow, name):
     done = (_quantized if isinstance(activation, QuantizedReLU) else _stepped)(
         low, layer, activation, flow, name
     )
-    for late, op in flow.late:
-        done = low.emit(late, op, done)
-    return dataclasses.replace(done, divisor=1)
+    return dataclasses.replace(low.resume(done, flow), divisor=1)
 
 
 def _quantized(low, layer, activation, flow, name):
@@ -156,6 +159,7 @@ def _rescaling(low, layer, flow):
 
 _HANDLERS = {
     **dict.fromkeys(kernels.KERNELS, _kernel),
+    GXNOREmbedding: _embedding,
     DiscreteActivation: _activation,
     _L.Activation: _activation,
     _L.BatchNormalization: _batch_normalization,

@@ -128,6 +128,21 @@ def _with_zeros_between(low, name, flow, strides):
     return low.follow(flow, *((f"{name}.{part}", op) for part, op in ops))
 
 
+def embedding(low, layer, flow):
+    """Rows of the table, codes: nothing stands between them and the next kernel."""
+    source, rows = low.nodes[flow.node].op, layer.input_dim
+    if not isinstance(source, g.Input) or (source.spec.scale, source.spec.zero_point) != (1, 0):
+        unsupported(
+            layer,
+            "it reads no token indexes as the device feeds them",
+            "it as the first layer, with input_spec=InputSpec(scale=1, zero_point=0)",
+        )
+    if rows > 256 or layer.mask_zero:
+        why = "later layers would leave index 0 out" if layer.mask_zero else f"uint8 has no {rows} indexes"
+        unsupported(layer, why, "at most 256 rows and mask_zero=False")
+    return low.emit(layer.name, g.Lookup(layer.kernel_codes()), flow, unit=layer.kernel_space.readout.scale)
+
+
 KERNELS = {
     layers.GXNORDense: _dense,
     layers.GXNORConv1D: _conv,

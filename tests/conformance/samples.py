@@ -12,6 +12,7 @@ from keras_gxnor import reference
 from keras_gxnor.spaces import DiscreteSpace
 from tests.conformance.chain import BINARY, Chain
 from tests.conformance.mixed import MIXED
+from tests.conformance.moves import MOVES
 
 
 def inputs(graph, batch=8, seed=0):
@@ -181,6 +182,7 @@ _GRAPHS = {
     "two_inputs_added": lambda n: _two_inputs(n, True),
     "two_outputs": _two_outputs,
     "same_sums_twice": _same_sums_twice,
+    **MOVES,
 }
 _BUILDERS |= {
     "mobile": _mobile,

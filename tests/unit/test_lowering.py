@@ -455,7 +455,7 @@ UNSUPPORTED = {
         lambda: sequential(L.AveragePooling2D(3), L.AveragePooling2D(3, name="a"), conv(1, 1)),
         "`a`.*one average",
     ),
-    "multiply": (lambda: _merging(L.Multiply(name="m")), "`m`.*Add or Concatenate"),
+    "multiply": (lambda: _merging(L.Multiply(name="m")), "`m`.*Add, Average or Concatenate"),
     "add sums": (
         lambda: sequential_dag(lambda x: L.Add(name="m")([GXNORDense(4)(x), GXNORDense(4)(x)])),
         "`m`.*sums.*before",
