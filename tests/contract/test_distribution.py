@@ -9,7 +9,6 @@ PROGRAM = """
 import tensorflow as tf
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-import functools
 import keras
 import numpy as np
 import keras_gxnor
@@ -35,7 +34,7 @@ for make, codes, rule, (x, y) in runs:
     model.fit(x, y, batch_size=32, epochs=2, verbose=0)
     own = [v for v in model.optimizer.variables if v.shape]
     ranges = [v for v in model.trainable_variables if v.name == "log2_range"]
-    assert len(ranges) == 2 * (space == "int8") and all(v.numpy() != 2.0 for v in ranges)
+    assert len(ranges) == 2 * (codes == "uint8") and all(v.numpy() != 2.0 for v in ranges)
     for variable in [*kernels(model), *own, *ranges]:
         replicas = [v.numpy() for v in variable.value.values]
         assert len(replicas) == 2 and np.array_equal(*replicas), variable.path

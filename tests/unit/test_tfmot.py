@@ -252,7 +252,9 @@ def test_what_a_clustered_kernel_becomes_is_named(K, capsys):
     tfmot = extra.tfmot()
     start = tfmot.clustering.keras.CentroidInitialization.LINEAR
     model = K.Sequential([K.Input((6,)), K.layers.Dense(4, name="d")])
-    wrapped = tfmot.clustering.keras.cluster_weights(model, number_of_clusters=3, cluster_centroids_init=start)
+    wrapped = tfmot.clustering.keras.cluster_weights(
+        model, number_of_clusters=3, cluster_centroids_init=start
+    )
     ours = kg.tfmot.from_tfmot(wrapped, approximate=True)
     assert "not exact: the nearest codes" in capsys.readouterr().out
     kernel = tfmot.clustering.keras.strip_clustering(wrapped).layers[0].kernel.numpy()
