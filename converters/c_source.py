@@ -11,8 +11,7 @@ import re
 import textwrap
 
 from keras_gxnor import graph as g
-from keras_gxnor import rewrites
-from keras_gxnor.converters import c_emitters, c_selftest, groups, tiles
+from keras_gxnor.converters import c_emitters, c_selftest, groups, relus, tiles
 from keras_gxnor.converters.artifact import Artifact
 from keras_gxnor.converters.c_calls import LANES, POINTERS, Place, shape_text
 from keras_gxnor.converters.names import comment, identifier
@@ -21,7 +20,7 @@ from keras_gxnor.errors import InvalidArgumentError, UnsupportedGraphError
 from keras_gxnor.version import __version__
 
 # Changes whenever a function in runtime/ changes its arguments or meaning.
-_RUNTIME_VERSION = 3
+_RUNTIME_VERSION = 4
 _HERE = pathlib.Path(__file__).resolve().parent
 _INCLUDE = re.compile(r'^#include "(\w+)\.h"\n', re.MULTILINE)
 _SHOW = {"uint32_t": "0x{:08x}u".format, "uint8_t": "{:d}".format, "int32_t": str, "float": float_literal}
@@ -32,7 +31,7 @@ def emit(graph: g.Graph, name: str, lanes: int = 32, weights: str = "2bit") -> A
     """Generates the C header of a graph.
 
     Args:
-        graph: The `Graph`; it is rewritten with `rewrites.canonical` first.
+        graph: The `Graph`; it is rewritten with `relus.canonical` first.
         name: What to call it, any string: made a C identifier, it is the stem of the
             file and the prefix of every symbol.
         lanes: Output channels that are computed side by side: 32 for every 32-bit core, 8 for AVR,
@@ -59,7 +58,7 @@ def emit(graph: g.Graph, name: str, lanes: int = 32, weights: str = "2bit") -> A
         raise InvalidArgumentError(f"`lanes` must be one of {tiles.LANES}. Received: lanes={lanes!r}")
     _check_weights(weights, lanes)
     prefix = identifier(name)
-    canonical = rewrites.canonical(graph)
+    canonical = relus.canonical(graph)
     program = c_emitters.program(canonical, lanes, groups.PLACES[weights])
     plan = program.plan()
     writer = _Writer(graph, prefix, program, plan)

@@ -26,6 +26,7 @@ from keras_gxnor import (  # noqa: E402
     spaces,
     tfmot,
 )
+from keras_gxnor.calibration import calibrate  # noqa: E402
 from keras_gxnor.conversion import discretize  # noqa: E402
 from keras_gxnor.graph import Graph, InputSpec  # noqa: E402
 from keras_gxnor.increments import (  # noqa: E402
@@ -43,6 +44,7 @@ from keras_gxnor.layers import (  # noqa: E402
     GXNORDense,
     GXNORDepthwiseConv1D,
     GXNORDepthwiseConv2D,
+    GXNOREmbedding,
     GXNORSeparableConv1D,
     GXNORSeparableConv2D,
 )
@@ -64,6 +66,7 @@ __all__ = [
     "GXNORDense",
     "GXNORDepthwiseConv1D",
     "GXNORDepthwiseConv2D",
+    "GXNOREmbedding",
     "GXNORSeparableConv1D",
     "GXNORSeparableConv2D",
     "GradedSpace",
@@ -77,6 +80,7 @@ __all__ = [
     "QuantizedReLU",
     "TrainingMemory",
     "__version__",
+    "calibrate",
     "callbacks",
     "conversion",
     "converters",

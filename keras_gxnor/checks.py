@@ -194,8 +194,10 @@ def _check_threshold(node, source):
         _fail(node, f"{op.space} needs {op.space.num_states - 1} thresholds", op.thresholds.shape)
     if (np.diff(op.thresholds.astype(np.int64), axis=1) < 0).any():
         _fail(node, "thresholds must ascend in a channel", op.thresholds)
-    bound = np.full(source.shape[-1], op.space.max_code, np.int64)
-    return ops.TensorType(source.shape, "code", -bound, bound)
+    ends = [np.where(op.flipped, -b, a) for a, b in ((source.low, source.high), (source.high, source.low))]
+    reached = [(end[:, None] >= op.thresholds).sum(1) for end in ends]
+    low, high = (op.space.codes().astype(np.int64)[count] for count in reached)
+    return ops.TensorType(source.shape, "code", np.minimum(low, -1), np.maximum(high, 1))
 
 
 def _check_sign(node, source):
@@ -204,6 +206,16 @@ def _check_sign(node, source):
         _fail(node, "Sign multiplies codes by +1 or -1", (source.kind, node.op.signs))
     ends = np.stack([source.low * node.op.signs, source.high * node.op.signs])
     return ops.TensorType(source.shape, "code", ends.min(0), ends.max(0))
+
+
+def _check_lookup(node, source):
+    table = _array(node, node.op.table, "table", np.int8, 2)
+    if table.size == 0 or table.min() < -127:
+        _fail(node, "`table` must not be empty and lie in -127..127", table.shape)
+    if source.kind != "code":
+        _fail(node, "Lookup reads codes", source.kind)
+    low, high = (end.astype(np.int64) for end in (table.min(0), table.max(0)))
+    return ops.TensorType((*source.shape, table.shape[1]), "code", low, high)
 
 
 def _check_flatten(node, source):
@@ -265,6 +277,7 @@ _CHECKS = {
     ops.Concat: _check_concat,
     ops.Threshold: _check_threshold,
     ops.Sign: _check_sign,
+    ops.Lookup: _check_lookup,
     ops.Flatten: _check_flatten,
     ops.Reshape: _check_reshape,
     ops.Divide: _check_divide,

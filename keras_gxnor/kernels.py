@@ -136,7 +136,7 @@ def read(variable: DiscreteVariable, dtype="float32"):
     @tf.custom_gradient
     def through_handle(handle):
         stored = tf.raw_ops.ReadVariableOp(resource=handle, dtype=value.dtype)
-        return variable.to_values(stored, dtype), lambda upstream: tf.cast(upstream, tf.float32)
+        return variable.to_values(stored, dtype), _dense_float32
 
     mirrored = isinstance(value, tf.distribute.DistributedValues)
     if (mirrored and tf.distribute.in_cross_replica_context()) or not hasattr(value, "handle"):
@@ -144,6 +144,11 @@ def read(variable: DiscreteVariable, dtype="float32"):
         return variable.to_values(tf.convert_to_tensor(value), dtype)
     value.value()  # marks the variable as accessed; without it the tape never watches it
     return through_handle(value.handle)
+
+
+def _dense_float32(upstream):
+    """A gradient as one float32 tensor; that of a look-up comes as the rows it read."""
+    return tf.cast(tf.convert_to_tensor(upstream), tf.float32)
 
 
 def initial_codes(initializer, space: DiscreteSpace):

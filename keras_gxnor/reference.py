@@ -41,11 +41,22 @@ def run(graph: g.Graph, x, trace: bool = False):
     values = []
     for node in graph.nodes:
         sources = [values[i] for i in node.inputs] if node.inputs else [next(codes)]
-        values.append(_OPS[type(node.op)](node.op, *sources))
+        values.append(apply(node.op, *sources))
     if trace:
         return {node.name: value for node, value in zip(graph.nodes, values)}
     outputs = tuple(values[i] for i in graph.outputs)
     return outputs[0] if len(outputs) == 1 else outputs
+
+
+def apply(op: g.Op, *sources) -> np.ndarray:
+    """What one operation makes of arrays of shape (batch, ...).
+
+    Example:
+
+    >>> apply(g.Quantize(8.0), np.float32([[0.3, -1.0, 99.0]])).tolist()
+    [[2, 0, 255]]
+    """
+    return _OPS[type(op)](op, *sources)
 
 
 def check_codes(graph: g.Graph, x):
@@ -96,6 +107,27 @@ def _checked(op, what, x) -> np.ndarray:
             f"Received: {array.min()}..{array.max()}"
         )
     return array.astype(spec.dtype)
+
+
+def code_limits(graph: g.Graph) -> list[tuple[int, int]]:
+    """(least, greatest) code that each input should be fed: all of its dtype, or the rows of a look-up.
+
+    The graph takes others too, as the nearest row; Keras refuses them.
+
+    Example:
+
+    >>> node = g.Node("in", g.Input((2,), g.InputSpec("uint8", 1.0, 0)))
+    >>> code_limits(g.Graph((node, g.Node("rows", g.Lookup(np.ones((9, 4), np.int8)), (0,))), (1,)))
+    [(0, 8)]
+    """
+    found = []
+    for index, op in enumerate(graph.inputs):
+        limits, zero = np.iinfo(op.spec.dtype), op.spec.zero_point
+        readers = [graph.nodes[i].op for i in graph.consumers(index)]
+        rows = [len(reader.table) for reader in readers if isinstance(reader, g.Lookup)]
+        least = max(limits.min, zero) if rows else limits.min
+        found.append((int(least), int(min([limits.max, *(zero + count - 1 for count in rows)]))))
+    return found
 
 
 def _input(op, q):
@@ -175,6 +207,10 @@ def _sign(op, x):
     return x * op.signs.astype(np.int32)
 
 
+def _lookup(op, x):
+    return op.table.astype(np.int32)[np.clip(x, 0, len(op.table) - 1)]
+
+
 def _flatten(op, x):
     return x.reshape(len(x), -1)
 
@@ -207,6 +243,7 @@ _OPS = {
     g.Concat: _concat,
     g.Threshold: _threshold,
     g.Sign: _sign,
+    g.Lookup: _lookup,
     g.Flatten: _flatten,
     g.Reshape: _reshape,
     g.Divide: _divide,

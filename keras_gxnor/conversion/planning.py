@@ -196,8 +196,9 @@ class Planner:
             taken = self.steps.get(owner, id(call.layer)) != id(call.layer)
             change.step = True
             change.norm = change.norm or kind is Kind.SUMS or taken
-        elif (Kind.NORMAL in needs and needs <= {Kind.NORMAL, None} and kind is not Kind.NORMAL) or (call.output in self.found.outputs and not needs and kind is not Kind.NORMAL):
-            change.norm = True
+        elif kind is not Kind.NORMAL:
+            activated = Kind.NORMAL in needs and needs <= {Kind.NORMAL, None}
+            change.norm = change.norm or activated or (call.output in self.found.outputs and not needs)
 
     def _needs(self, call, kind):
         """The kind that a call needs in the place of a tensor of `kind`; None if it takes this one."""

@@ -97,10 +97,11 @@ class DiscreteKernel:
         """The kernels as values in the compute dtype; adds their regularization losses."""
         read = []
         for name, prefix in self.KERNELS.items():
-            read.append(kernels.read(self.kernel_variable(name), self.compute_dtype))
+            variable = self.kernel_variable(name)
+            read.append(kernels.read(variable, self.compute_dtype))
             regularizer = getattr(self, f"{prefix}_regularizer")
-            if regularizer is not None:
-                self.add_loss(regularizer(read[-1]))
+            if regularizer is not None:  # as Keras', of float32 whatever the compute dtype
+                self.add_loss(regularizer(kernels.read(variable, self.variable_dtype)))
         return read
 
     @property

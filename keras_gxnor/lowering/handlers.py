@@ -7,7 +7,7 @@ import numpy as np
 
 from keras_gxnor import graph as g
 from keras_gxnor import thresholds
-from keras_gxnor.layers import DiscreteActivation
+from keras_gxnor.layers import DiscreteActivation, GXNOREmbedding
 from keras_gxnor.lowering import kernels
 from keras_gxnor.lowering.advice import NOTHING, nearest, unsupported
 from keras_gxnor.lowering.flow import Flow, Lowering, small_sums
@@ -62,13 +62,18 @@ def _kernel(low, layer, flow):
         )
     space = layer.kernel_space.readout
     _exact_space(layer, space)
-    unit = flow.unit * space.scale / flow.divisor
+    unit = flow.unit * space.scale ** len(layer.KERNELS) / flow.divisor
     sums = dataclasses.replace(kernels.sums(low, layer, flow), unit=unit, divisor=1)
     if layer.bias is not None:
         bias = np.asarray(layer.bias.numpy())
         thresholds.check_finite(bias, layer.name)
         sums = dataclasses.replace(sums, stages=(bias,))
     return _activate(low, layer, layer.activation, sums, f"{layer.name}.step")
+
+
+def _embedding(low, layer, flow):
+    _exact_space(layer, layer.kernel_space.readout)
+    return kernels.embedding(low, layer, flow)
 
 
 def _activate(low, layer, activation, flow, name):
@@ -78,16 +83,15 @@ def _activate(low, layer, activation, flow, name):
         unsupported(
             layer,
             f"its activation is {getattr(activation, '__name__', activation)!r}",
-            "a DiscreteActivation; for a softmax at the end, logits and from_logits=True in the loss",
+            'DiscreteActivation, ternary or "uint8"; for a softmax at the end, logits and '
+            "from_logits=True in the loss",
         )
     if flow.feature_stages:
         unsupported(layer, "it normalizes after a Flatten across pixels", "Flatten after it")
     done = (_quantized if isinstance(activation, QuantizedReLU) else _stepped)(
         low, layer, activation, flow, name
     )
-    for late, op in flow.late:
-        done = low.emit(late, op, done)
-    return dataclasses.replace(done, divisor=1)
+    return dataclasses.replace(low.resume(done, flow), divisor=1)
 
 
 def _quantized(low, layer, activation, flow, name):
@@ -155,6 +159,7 @@ def _rescaling(low, layer, flow):
 
 _HANDLERS = {
     **dict.fromkeys(kernels.KERNELS, _kernel),
+    GXNOREmbedding: _embedding,
     DiscreteActivation: _activation,
     _L.Activation: _activation,
     _L.BatchNormalization: _batch_normalization,
