@@ -185,6 +185,9 @@ def test_a_fixed_window_is_exact_to_the_last_bit_and_survives_a_file(K, Q, data,
     ours = kg.tfmot.from_tfmot(theirs, verbose=False)
     logits = theirs(data[0], training=False)
     assert np.array_equal(ours(data[0], training=False), logits)
+    graph = kg.lowering.from_keras(ours, kg.InputSpec("int8", 1 / 128))
+    q = (data[0] * 128).astype(np.int8)
+    assert np.array_equal(kg.reference.run(graph, q), ours(data[0], training=False))
     theirs.save(tmp_path / "m.h5")
     with Q.quantize_scope():
         loaded = K.models.load_model(tmp_path / "m.h5")
