@@ -2,8 +2,8 @@
 
 `TernaryQuantizeConfig` trains ternary layers inside tfmot, `from_tfmot` carries its models into
 Keras 3. Both need the extra `[tfmot]`; it is imported when one of them is first used, not before.
-tfmot sets TF_USE_LEGACY_KERAS=1 while it is imported, for the sake of `tf.keras`; here that is undone
-at once, and `tf.keras` is used nowhere.
+tfmot sets TF_USE_LEGACY_KERAS=1 while it is imported, which says what TensorFlow's own attribute
+`keras` is. Here the variable is put back at once, and that attribute is used nowhere.
 """
 
 __all__ = ["TernaryQuantizeConfig", "from_tfmot"]
@@ -59,7 +59,8 @@ def from_tfmot(model, approximate=False, verbose=True):
     >>> import tf_keras
     >>> theirs = tf_keras.Sequential([tf_keras.Input((2,)), tf_keras.layers.Dense(1, name="d")])
     >>> theirs.set_weights([np.float32([[0.5], [-0.5]]), np.float32([1.0])])
-    >>> ours = keras_gxnor.tfmot.from_tfmot(theirs, verbose=False)
+    >>> from keras_gxnor.tfmot import from_tfmot
+    >>> ours = from_tfmot(theirs, verbose=False)
     >>> ours.get_layer("d").kernel.numpy()[:, 0], ours(np.float32([[3, 1]])).numpy()
     (array([ 1, -1], dtype=int8), array([[2.]], dtype=float32))
     """

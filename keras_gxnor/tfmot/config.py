@@ -128,7 +128,8 @@ class TernaryQuantizeConfig(_keras.QuantizeConfig):
 
     >>> import tensorflow_model_optimization as tfmot
     >>> import tf_keras
-    >>> config = keras_gxnor.tfmot.TernaryQuantizeConfig(activation="uint8")
+    >>> from keras_gxnor.tfmot import TernaryQuantizeConfig
+    >>> config = TernaryQuantizeConfig(activation="uint8")
     >>> layer = tfmot.quantization.keras.quantize_annotate_layer(tf_keras.layers.Dense(4), config)
     """
 
