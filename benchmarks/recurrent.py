@@ -6,6 +6,13 @@ The cell: h_t = step(gain (x_t W + h_{t-1} U) + bias), with ternary W and U (int
 by DSTOptimizer), float gain and bias a unit, and the ternary multi-step activation, so that the
 state is ternary as well. Two tasks, both with a part held out: scikit-learn's 8x8 digits read
 row by row, and recalling the first of many symbols.
+
+Found, with the settings below and 3 seeds, mean (range) of the held-out accuracy. Digits: float
+SimpleRNN 98.27 (98.00-98.40), ternary RNN 91.40 (90.80-91.80), graded RNN 93.80 (93.20-94.80),
+ternary and graded nets of the same size without recurrence 98.00 (97.80-98.20). Recall over 8
+steps: 100 for the float and the ternary RNN in every seed; graded 74.93, with one seed of three
+at chance (24.80). So the cell carries a state and can be trained, but not to what a net without
+recurrence reaches: the package has no recurrent layer.
 """
 
 import argparse
