@@ -68,8 +68,8 @@ def end(net, index, outputs) -> int:
     if outputs == "int16":
         if net.values[index].dtype != "int16":
             raise UnsupportedGraphError(
-                f'Node `{name}`: outputs="int16" needs sums below 2^15 of codes in -127..127 with zero '
-                f'point 0. Use outputs="float32". Received: sums up to {np.abs(net.types[index].high).max()}'
+                f'Node `{name}`: outputs="int16" needs inputs and sums below 2^15. Use outputs="float32". '
+                f"Received: sums up to {net.peak(index)}"
             )
         return net.values[index].tensor
     floats = as_floats(net, index, f"{name}/float")

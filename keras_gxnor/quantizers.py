@@ -135,6 +135,10 @@ class MultiStep:
                 total += pulse(across, self.pulse_width) * inside
         return jump * total
 
+    def saturated(self, x):
+        """Where the inputs x, a NumPy array, lie beyond the last pulse: a bool array."""
+        return abs(x) > self.thresholds()[-1] + self.pulse_width
+
     def get_config(self):
         """Arguments that rebuild this quantizer."""
         return {

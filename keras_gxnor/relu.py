@@ -19,6 +19,7 @@ integer, so that training starts in the middle between two ranges and not on the
 import math
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from keras_gxnor.errors import InvalidArgumentError
@@ -81,6 +82,11 @@ class QuantizedReLU:
         # In float32 also under mixed precision: bfloat16 has no 200.5.
         y = _quantize(tf.cast(x, tf.float32), tf.cast(log2_range, tf.float32), _BITS[self.space])
         return tf.cast(y, x.dtype)
+
+    def saturated(self, x):
+        """Where the inputs x, a NumPy array, are clipped: a bool array."""
+        codes = np.floor(x / np.float32(self.scale) + np.float32(0.5))
+        return (codes < 0) | (codes > self.levels)
 
     def get_config(self):
         """Arguments that rebuild this quantizer."""
