@@ -61,7 +61,7 @@ def fit(model, optimizer, data, epochs, seed):
     """Stock fit; seed gives the order of the data."""
     keras.utils.set_random_seed(seed)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(optimizer, loss)
+    model.compile(optimizer, loss, jit_compile=False)
     model.fit(*data, batch_size=BATCH, epochs=epochs, verbose=0)
 
 
@@ -132,7 +132,7 @@ def show(report, console):
 
 @click.command()
 @click.option("--data", "folder", envvar="GXNOR_DATA", help="Folder of mnist.npz; default: digits.")
-@click.option("--epochs", default=3, show_default=True, type=click.IntRange(1))
+@click.option("--epochs", default=2, show_default=True, type=click.IntRange(1))
 @click.option("--parent-epochs", default=10, show_default=True, type=click.IntRange(1))
 @click.option("--seeds", default=3, show_default=True, type=click.IntRange(1))
 @click.option("--quick", is_flag=True, help="One seed, one epoch: does it run?")
