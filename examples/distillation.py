@@ -86,7 +86,7 @@ def students(parent, x, labels, kernel_space, epochs, batch_size, seed):
 @click.option("--epochs", default=4, type=click.IntRange(1), show_default=True, help="Of the ternary nets.")
 @click.option("--parent-epochs", default=10, type=click.IntRange(1), show_default=True)
 @click.option("--kernel-space", default="graded", show_default=True)
-@click.option("--width", default=0.25, show_default=True, help="Of the MNIST net, times the paper's channels.")
+@click.option("--width", default=0.25, show_default=True, help="Of the MNIST net.")
 @click.option("--seed", default=0, show_default=True)
 def main(path, epochs, parent_epochs, kernel_space, width, seed):
     """Trains a float net and its ternary students, and prints their accuracies."""
