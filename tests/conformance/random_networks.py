@@ -257,7 +257,21 @@ def _grouped(chain, groups, filters, size, order, flip):
     pair, strides, padding = _window(chain, size, size // 4, size // 2)
     total = count if depthwise else count * (1 + filters % 4)
     chain.conv(total, pair, strides, padding, groups=count, space=_weights(order))
-    _step_after(chain, order, flip)
+    if order % 4 == 2:
+        chain.relu()
+    else:
+        _step_after(chain, order, flip)
+
+
+def _many_groups(chain, zeros, relu, order, flip, _):
+    """So many groups that they are not counted in tiles."""
+    if not _image(chain) or not _fits(chain) or np.prod(chain.type.shape[:2]) > 40:
+        return
+    chain.conv(96, (1, 1), zeros=zeros / 11).step().conv(96, (1, 1), groups=32)
+    if relu % 2:
+        chain.relu()
+    else:
+        _step_after(chain, order, flip)
 
 
 def _digits(chain, filters, size, space, order, flip):
@@ -309,7 +323,14 @@ def _relu(chain, filters, size, levels, stages, extreme):
         chain.relu(levels, 1 + stages % 2, falling=stages / 11, extreme=extreme == 11)
 
 
-_C_STEPS = {"grouped": _grouped, "digits": _digits, "broad": _broad, "sign": _sign, "relu": _relu}
+_C_STEPS = {
+    "grouped": _grouped,
+    "many": _many_groups,
+    "digits": _digits,
+    "broad": _broad,
+    "sign": _sign,
+    "relu": _relu,
+}
 
 
 def _end(chain, outputs):
