@@ -5,7 +5,7 @@ import dataclasses
 import keras
 
 from keras_gxnor.conversion.planning import Role
-from keras_gxnor.conversion.registry import ACTIVATIONS, SWAPS
+from keras_gxnor.conversion.registry import ACTIVATIONS, SWAPS, absorbs
 from keras_gxnor.layers import DiscreteActivation
 
 _L = keras.layers
@@ -122,8 +122,8 @@ class Builder:
             return self._activation(layer, layer.name)
         if isinstance(layer, ACTIVATIONS) and change.role is Role.DROP:
             return _L.Activation("linear", name=layer.name)
-        if isinstance(layer, _L.BatchNormalization):
+        if isinstance(layer, _L.BatchNormalization) and not change.left:
             config |= {"scale": True, "center": True}
-        if type(layer) in SWAPS and "use_bias" in config:  # left: it takes up what steps shift
+        if absorbs(layer):
             config["use_bias"] = True
         return type(layer).from_config(config)

@@ -47,8 +47,10 @@ def measure(found, changes, data, settled) -> dict:
             values[call.output] = None
             continue
         given = read if len(read) > 1 else read[0]
-        linear = values[call.output] = _run(call.layer, given, settled)
-        if change.space and activation_of(call.layer):
+        apart = change.space and activation_of(call.layer)
+        layer = _linear(call.layer, given) if apart else call.layer
+        linear = values[call.output] = _run(layer, given, settled)
+        if apart:
             values[call.output] = call.layer.activation(linear)
         if change.role is Role.STEP or change.norm or change.step:
             ahead = change.role is Role.STEP and isinstance(call.layer, ACTIVATIONS)
@@ -73,20 +75,23 @@ def examples(found, data):
 
 
 def _run(layer, given, settled):
-    """What a layer computes, its own activation left out."""
-    if isinstance(layer, keras.layers.BatchNormalization) and not settled:
-        kept = [v.numpy() for v in layer.non_trainable_variables]
-        try:
-            return layer(given, training=True)
-        finally:
-            for variable, value in zip(layer.non_trainable_variables, kept):
-                variable.assign(value)
-    if activation_of(layer) is None or isinstance(layer, ACTIVATIONS):
+    """What a layer computes; a BatchNormalization, unless `settled`, with the moments of the batch."""
+    if settled or not isinstance(layer, keras.layers.BatchNormalization):
         return layer(given, training=False)
+    kept = [v.numpy() for v in layer.non_trainable_variables]
+    try:
+        return layer(given, training=True)
+    finally:
+        for variable, value in zip(layer.non_trainable_variables, kept):
+            variable.assign(value)
+
+
+def _linear(layer, given):
+    """The same layer without its activation."""
     linear = type(layer).from_config({**layer.get_config(), "activation": None})
     linear.build(np.shape(given))
     linear.set_weights(layer.get_weights())
-    return linear(given, training=False)
+    return linear
 
 
 def _measured(arrays, rng):

@@ -43,7 +43,7 @@ def plan(
     Example:
 
     >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(8, "relu"), keras.layers.Dense(2)])
-    >>> table = keras_gxnor.conversion.plan(model, keep=())
+    >>> table = conversion.plan(model, keep=())
     >>> [(row.layer, row.becomes) for row in table.inserted][0][1]
     'BatchNormalization'
     """
@@ -110,7 +110,7 @@ def discretize(
     >>> L = keras.layers
     >>> model = keras.Sequential([
     ...     keras.Input((4,)), L.Dense(8, "relu", name="a"), L.Dense(2, "softmax", name="b")])
-    >>> new = keras_gxnor.discretize(model, keep=(), verbose=False)
+    >>> new = discretize(model, keep=(), verbose=False)
     >>> [layer.name for layer in new.layers]
     ['a', 'a_norm', 'a_step', 'b', 'b_norm']
     """

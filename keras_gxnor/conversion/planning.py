@@ -106,6 +106,8 @@ class Planner:
                 change.space = kernel_space
         elif not (handles(layer) or isinstance(layer, ACTIVATIONS)):
             change.left = "it has no exact integer form"
+        elif isinstance(layer, _L.BatchNormalization) and layer.axis not in (-1, layer.input_spec.ndim - 1):
+            change.left = f"it normalizes axis {layer.axis}"
         self._look_at_activation(change)
         return change
 

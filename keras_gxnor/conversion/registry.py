@@ -62,6 +62,12 @@ SWAPS = {
 ACTIVATIONS = (_L.Activation, _L.ReLU, _L.LeakyReLU, _L.ELU, _L.PReLU, _L.Softmax)
 
 
+def absorbs(layer) -> bool:
+    """Whether a float layer has a kernel and a bias that can take up the scale of what it reads."""
+    swap = SWAPS.get(type(layer))
+    return bool(swap and not swap.table and getattr(layer, "data_format", "channels_last") == "channels_last")
+
+
 def activation_of(layer):
     """The function of a layer's own `activation=`, None if it has none or a linear one."""
     function = getattr(layer, "activation", None)

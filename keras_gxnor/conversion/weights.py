@@ -12,7 +12,7 @@ from keras_gxnor.conversion.calibration import Fit
 from keras_gxnor.conversion.initial import codes_of
 from keras_gxnor.conversion.numbers import Normalization, fold_scale
 from keras_gxnor.conversion.planning import Kind, Role
-from keras_gxnor.conversion.registry import SWAPS
+from keras_gxnor.conversion.registry import SWAPS, absorbs
 
 _L = keras.layers
 
@@ -54,9 +54,9 @@ class Transfer:
         layer, built = call.layer, self._built[id(call.layer)]
         if change.space:
             return self._kernel(call, built.layer, change, read[0])
-        if type(layer) in SWAPS:
-            self._absorb(layer, built.layer, read[0])
-            return _unit(layer.compute_output_shape((1, *read[0][0].shape)))
+        if change.left:
+            self._leave(layer, built.layer, read[0])
+            return _unit(layer.output.shape)
         if isinstance(layer, _L.BatchNormalization):
             return self._normalize(built.layer, id(layer), read[0], _normalization(layer))
         if change.role is Role.STEP:
@@ -69,8 +69,6 @@ class Transfer:
             return value, layer.scale * zero + layer.offset * (1 - value)
         if layer.weights and id(layer) not in self._done:
             built.layer.set_weights(layer.get_weights())
-        if change.left:
-            return _unit(layer.output.shape)
         if self._plan.kinds[call.output] is Kind.RAW or layer.weights:
             return _unit(_shape_after(layer, read))
         if len(read) > 1:
@@ -96,16 +94,17 @@ class Transfer:
         zero = bias if swap.table else zero + bias
         return np.broadcast_to(value, shape), np.broadcast_to(zero, shape)
 
-    def _absorb(self, layer, new, read):
-        """A kernel that stays float, for what comes in now."""
+    def _leave(self, layer, new, read):
+        """Weights of a layer that stays float; a kernel takes up the scale of what comes in now."""
         if id(layer) in self._done:
             return
-        swap, (value, zero) = SWAPS[type(layer)], map(_channels, read)
-        bias = layer.bias.numpy() if getattr(layer, "use_bias", False) else 0
-        for variable in new.weights:
-            variable.assign(next((v for v in layer.weights if v.name == variable.name), variable))
-        if swap.table:
+        if not absorbs(layer):
+            new.set_weights(layer.get_weights())
             return
+        swap, (value, zero) = SWAPS[type(layer)], map(_channels, read)
+        bias = layer.bias.numpy() if layer.use_bias else 0
+        for variable in layer.weights:
+            next(v for v in new.weights if v.name == variable.name).assign(variable)
         for variable in [v for v in new.weights if v.name != "bias"]:
             usual = swap.usual(variable.name, variable.numpy())
             groups, taps = swap.groups(variable.name, layer, len(value)), tuple(range(usual.ndim - 1))
@@ -124,8 +123,8 @@ class Transfer:
         """Sets a normalization of what comes in, for the step that reads it."""
         fit = self._fits.get(self._plan.steps.get(key), Fit())
         value, zero = map(_channels, read)
-        if new.name not in self._done:
-            self._done.add(new.name)
+        if id(new) not in self._done:
+            self._done.add(id(new))
             folded = fold_scale(norm, value, zero)
             beta = (folded.beta - fit.offset) / fit.width
             new.set_weights([folded.gamma / fit.width, beta, folded.mean, folded.variance])

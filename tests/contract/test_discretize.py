@@ -86,7 +86,7 @@ def test_relu_nets_with_8_bit_ends_train_lower_and_verify(name):
     model, codes = _trained(ARCHITECTURES[name](), kernel_space="graded", activation_space="uint8")
     spaces_used = {layer.name: layer.kernel_space for layer in model.layers if hasattr(layer, "kernel_space")}
     assert {spaces.serialize(space) for space in spaces_used.values()} == {"graded", "int8"}
-    _verified(model, codes, ["tflite"])
+    _verified(model, codes)
 
 
 def test_the_float_model_is_met_before_any_training():
