@@ -3,6 +3,7 @@
 import json
 import pathlib
 
+import click
 import keras
 import numpy as np
 from rich.console import Console
@@ -12,6 +13,44 @@ import keras_gxnor
 from keras_gxnor import converters
 
 console = Console()
+
+SLOW = ("tflite_micro", "c_cortex_m4")  # back ends that take about a second for a few dozen samples
+
+
+def options(epochs, out):
+    """The options that the examples share, as a decorator for click.
+
+    Args:
+        epochs: Their default number of epochs.
+        out: Their default folder.
+    """
+
+    def decorate(command):
+        quick = "Few samples and 2 epochs: shows that it runs, not how well."
+        for option in (
+            click.option("--quick", is_flag=True, help=quick),
+            click.option("--out", default=out, show_default=True, help="Folder of the results."),
+            click.option("--seed", default=0, show_default=True),
+            click.option("--epochs", default=epochs, type=click.IntRange(1), show_default=True),
+        ):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+def quicker(quick, epochs, train_set, test_set):
+    """(epochs, train set, test set, limits of `verify`), all much smaller if `quick`.
+
+    Args:
+        quick: Whether to.
+        epochs: Number of epochs.
+        train_set, test_set: (integer codes, labels), in random order.
+    """
+    if not quick:
+        return epochs, train_set, test_set, {name: 200 for name in SLOW}
+    train_set, test_set = (tuple(part[:n] for part in s) for s, n in ((train_set, 600), (test_set, 100)))
+    return min(epochs, 2), train_set, test_set, {name: 10 for name in SLOW}
 
 
 def block(layer, pool=False, discrete=True):
