@@ -67,8 +67,8 @@ static void log_mel_load(const int16_t *pcm, int32_t *re, int32_t *im)
 
     for (n = 0; n < LOG_MEL_HALF; n++) {
         const int32_t first = 2 * n, last = LOG_MEL_FRAME - 1 - first;
-        re[place] = (pcm[first] * log_mel_window[first < last ? first : last] + 2048) >> 12;
-        im[place] = (pcm[first + 1] * log_mel_window[first < last ? first + 1 : last - 1] + 2048) >> 12;
+        re[place] = ((int32_t)pcm[first] * log_mel_window[first < last ? first : last] + 2048) >> 12;
+        im[place] = ((int32_t)pcm[first + 1] * log_mel_window[first < last ? first + 1 : last - 1] + 2048) >> 12;
         for (bit = LOG_MEL_HALF / 2; place & bit; bit >>= 1) {
             place ^= bit;
         }

@@ -1,7 +1,7 @@
 """Log-mel features in integer arithmetic: the reference in NumPy, and the tables of the same in C.
 
 `log_mel` says what the features are; `log_mel.h` computes the same numbers, bit for bit, on a
-microcontroller: a Hann window, an FFT of 512 real samples, the power of 225 bins, triangles on
+microcontroller: a Hann window, an FFT of 512 real samples, the power of 242 bins, triangles on
 the mel scale, and eight times the logarithm to base 2 as a byte. Every sum has a bound that int64
 holds, so nothing saturates, whatever the samples are.
 """
