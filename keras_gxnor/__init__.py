@@ -31,7 +31,17 @@ from keras_gxnor.increments import (  # noqa: E402
     KerasIncrement,
     MomentumIncrement,
 )
-from keras_gxnor.layers import DiscreteActivation, GXNORConv2D, GXNORDense  # noqa: E402
+from keras_gxnor.layers import (  # noqa: E402
+    DiscreteActivation,
+    GXNORConv1D,
+    GXNORConv2D,
+    GXNORConv2DTranspose,
+    GXNORDense,
+    GXNORDepthwiseConv1D,
+    GXNORDepthwiseConv2D,
+    GXNORSeparableConv1D,
+    GXNORSeparableConv2D,
+)
 from keras_gxnor.memory import TrainingMemory, training_memory  # noqa: E402
 from keras_gxnor.optimizers import DSTOptimizer  # noqa: E402
 from keras_gxnor.quantizers import MultiStep  # noqa: E402
@@ -44,8 +54,14 @@ __all__ = [
     "DiscreteActivation",
     "DiscreteSpace",
     "FireIncrement",
+    "GXNORConv1D",
     "GXNORConv2D",
+    "GXNORConv2DTranspose",
     "GXNORDense",
+    "GXNORDepthwiseConv1D",
+    "GXNORDepthwiseConv2D",
+    "GXNORSeparableConv1D",
+    "GXNORSeparableConv2D",
     "GradedSpace",
     "GradientIncrement",
     "Graph",

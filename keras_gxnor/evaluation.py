@@ -117,8 +117,8 @@ class _Walk:
         floats, integers, unit = (getattr(read[0], field.name) for field in dataclasses.fields(_Value))
         if isinstance(layer, DiscreteKernel) and integers is not None and self._exact:
             self.inexact.append((layer, read[0]))
-            scale = np.float32(unit * layer.kernel_space.readout.scale)
-            return _Value(layer.finish(layer.linear(integers, _codes(layer)) * scale))
+            codes, scale = _codes(layer)
+            return _Value(layer.finish(layer.linear(integers, *codes) * np.float32(unit * scale)))
         made = layer([v.floats for v in read] if len(read) > 1 else floats, training=False)
         if type(layer) in _AVERAGES:
             count = _window(layer, floats.shape)
@@ -164,15 +164,16 @@ def _window(layer, shape) -> int:
 
 def _explained(layer, read) -> bool:
     """Whether rounding explains how a kernel's own sums differ from the exact ones."""
-    codes, scale = _codes(layer), layer.kernel_space.readout.scale
-    kernel = codes * np.float32(scale)
+    codes, scale = _codes(layer)
+    kernels = [code * np.float32(layer.kernel_space.readout.scale) for code in codes]
     error = np.abs(
-        np.asarray(layer.linear(read.floats, kernel), np.float64)
-        - np.asarray(layer.linear(read.integers, codes), np.float64) * read.unit * scale
+        np.asarray(layer.linear(read.floats, *kernels), np.float64)
+        - np.asarray(layer.linear(read.integers, *codes), np.float64) * read.unit * scale
     )
     most = read.unit * float(tf.reduce_max(tf.abs(read.integers)))
-    products = np.asarray(layer.linear(tf.abs(read.floats) + most, tf.abs(kernel)), np.float64)
-    return bool((error <= (np.prod(kernel.shape[:-1]) + 4) * 2.0**-24 * products).all())
+    products = np.asarray(layer.linear(tf.abs(read.floats) + most, *map(tf.abs, kernels)), np.float64)
+    counts = layer.linear(tf.ones_like(read.floats), *map(tf.ones_like, kernels))
+    return bool((error <= (float(tf.reduce_max(counts)) + 4) * 2.0**-24 * products).all())
 
 
 def _power_of_two(layer) -> bool:
@@ -194,4 +195,6 @@ def _scaled(spec, q):
 
 
 def _codes(layer):
-    return tf.constant(layer.kernel_codes(), tf.float32)
+    """(the codes of a layer's kernels, what one product of them is worth)."""
+    codes = [tf.constant(layer.codes(name), tf.float32) for name in layer.KERNELS]
+    return codes, layer.kernel_space.readout.scale ** len(codes)

@@ -9,21 +9,22 @@ from keras_gxnor.quantizers import MultiStep
 
 
 class DiscreteKernel:
-    """Mixin for a Keras layer whose kernel is an int8 `DiscreteVariable`.
+    """Mixin for a Keras layer whose kernels are int8 `DiscreteVariable`s.
 
-    The layer class lists it before its Keras base and calls `make_kernel` in `build`
-    and `read_kernel` in `call`. The Keras base keeps its arguments, shapes and checks.
+    The layer class lists it before its Keras base, calls `make_kernel` in `build`, and says in
+    `linear(inputs, *kernels)` what it computes with its kernels and in `finish(x)` what follows.
+    The Keras base keeps its arguments, shapes and checks.
+
+    Attributes:
+        KERNELS: {kernel: prefix of Keras' arguments for it}, in the order of `linear`; of most
+            layers `kernel` alone, with `kernel_initializer` and so on.
+        bias: The float bias, or None.
     """
 
-    def __init__(
-        self,
-        *args,
-        kernel_space,
-        kernel_storage="int8",
-        activation=None,
-        kernel_constraint=None,
-        **kwargs,
-    ):
+    KERNELS = {"kernel": "kernel"}
+    bias = None
+
+    def __init__(self, *args, kernel_space, kernel_storage="int8", **kwargs):
         name = kwargs.get("name") or type(self).__name__
         for refused in ("lora_rank", "lora_alpha", "quantization_config"):
             if kwargs.pop(refused, None) is not None:
@@ -31,13 +32,16 @@ class DiscreteKernel:
                     f"Layer `{name}` has a discrete kernel, which knows no `{refused}`. "
                     "Remove the argument."
                 )
-        if kernel_constraint is not None:
-            raise InvalidArgumentError(
-                f"Layer `{name}`: a discrete kernel is constrained to its space already, and a "
-                "Keras constraint would truncate it to zeros. Remove `kernel_constraint`. "
-                f"Received: kernel_constraint={kernel_constraint!r}"
-            )
-        super().__init__(*args, activation=_activation(activation), **kwargs)
+        for refused in self._constraints():
+            if kwargs.get(refused) is not None:
+                raise InvalidArgumentError(
+                    f"Layer `{name}`: a discrete kernel is constrained to its space already, and a "
+                    f"Keras constraint would truncate it to zeros. Remove `{refused}`. "
+                    f"Received: {refused}={kwargs[refused]!r}"
+                )
+        if "activation" in kwargs:
+            kwargs["activation"] = _activation(kwargs["activation"])
+        super().__init__(*args, **kwargs)
         self.kernel_space = _space(kernel_space, name)
         self.kernel_storage = kernel_storage
         self._variable = storage.variable_class(kernel_storage, self.kernel_space, name)
@@ -47,12 +51,14 @@ class DiscreteKernel:
                 f"Received: dtype={self.dtype_policy.name!r}"
             )
 
-    def make_kernel(self, shape):
-        """Creates the kernel variable; call it from `build`."""
-        draw = kernels.initial_codes(self.kernel_initializer, self.kernel_space)
-        self._kernel = self._variable(self.kernel_space, draw, shape, name="kernel")
+    def make_kernel(self, shape, name="kernel"):
+        """Creates one kernel variable; call it from `build` for each of `KERNELS`."""
+        initializer = getattr(self, f"{self.KERNELS[name]}_initializer")
+        draw = kernels.initial_codes(initializer, self.kernel_space)
+        variable = self._variable(self.kernel_space, draw, shape, name=name)
+        setattr(self, f"_{name}", variable)
         # Set after tracking, as `add_weight` does: a frozen layer can be thawed again.
-        self._kernel.trainable = self.trainable
+        variable.trainable = self.trainable
 
     def make_bias(self, size):
         """Creates the float bias of shape (size,), or None; call it from `build`."""
@@ -66,31 +72,60 @@ class DiscreteKernel:
             constraint=self.bias_constraint,
         )
 
-    def read_kernel(self):
-        """The kernel as values in the compute dtype; adds the regularization loss."""
-        values = kernels.read(self._kernel, self.compute_dtype)
-        if self.kernel_regularizer is not None:
-            self.add_loss(self.kernel_regularizer(values))
-        return values
+    def call(self, inputs):
+        """Returns finish(linear(inputs, *kernels))."""
+        return self.finish(self.linear(inputs, *self.read_kernels()))
+
+    def finish(self, x):
+        """What follows the sums: bias and activation."""
+        if self.bias is not None:
+            x = keras.ops.add(x, self.bias)
+        return x if self.activation is None else self.activation(x)
+
+    def kernel_variable(self, name="kernel"):
+        """The variable of one kernel: int8 codes, however stored.
+
+        Raises:
+            AttributeError: if the layer is not built, or has no such kernel.
+        """
+        if name not in self.KERNELS:
+            raise AttributeError(f"Layer `{self.name}` has no `{name}` but {list(self.KERNELS)}.")
+        if not self.built:
+            raise AttributeError(f"You must build the layer before accessing `{name}`.")
+        return getattr(self, f"_{name}")
+
+    def read_kernels(self) -> list:
+        """The kernels as values in the compute dtype; adds their regularization losses."""
+        read = []
+        for name, prefix in self.KERNELS.items():
+            read.append(kernels.read(self.kernel_variable(name), self.compute_dtype))
+            regularizer = getattr(self, f"{prefix}_regularizer")
+            if regularizer is not None:
+                self.add_loss(regularizer(read[-1]))
+        return read
 
     @property
     def kernel(self):
         """The kernel variable: int8 codes, however stored; a weight is code * kernel_space.scale."""
-        if not self.built:
-            raise AttributeError("You must build the layer before accessing `kernel`.")
-        return self._kernel
+        return self.kernel_variable()
+
+    def codes(self, name="kernel") -> np.ndarray:
+        """The codes the network computes with (int8): of a graded kernel, the ternary ones."""
+        return self.kernel_space.read(self.kernel_variable(name).numpy())
 
     def kernel_codes(self) -> np.ndarray:
-        """The codes the network computes with (int8): of a graded kernel, the ternary ones."""
-        return self.kernel_space.read(self.kernel.numpy())
+        """The `codes` of a layer's only kernel."""
+        (name,) = self.KERNELS
+        return self.codes(name)
 
     def save_own_variables(self, store):
-        """Writes the kernel packed (base 3: 1.6 bits a trit) under a tag, and the bias."""
+        """Writes the kernels packed (base 3: 1.6 bits a trit) under tags, and the bias."""
         if not self.built:
             return
-        codes = np.asarray(self._kernel.numpy())
-        tag = self._kernel_tag()
-        store[tag] = packing.pack_trits(codes) if tag == "kernel.base3" else codes
+        for name in self.KERNELS:
+            codes = np.asarray(self.kernel_variable(name).numpy())
+            tag = f"{name}.{self._form()}"
+            store[tag] = packing.pack_trits(codes) if self._form() == "base3" else codes
         if self.bias is not None:
             store["bias"] = self.bias.numpy()
 
@@ -98,34 +133,40 @@ class DiscreteKernel:
         """Inverse of `save_own_variables`.
 
         Raises:
-            InvalidArgumentError: if the file holds no kernel of this layer's space.
+            InvalidArgumentError: if the file holds no kernels of this layer's space.
         """
         if not self.built:
             return
-        tag, expected = self._kernel_tag(), {"bias"} if self.bias is not None else set()
-        if set(store.keys()) != expected | {tag}:
+        tags = {name: f"{name}.{self._form()}" for name in self.KERNELS}
+        expected = {*tags.values(), *(["bias"] if self.bias is not None else [])}
+        if set(store.keys()) != expected:
             raise InvalidArgumentError(
-                f"Layer `{self.name}` expected the weights {sorted(expected | {tag})}. "
+                f"Layer `{self.name}` expected the weights {sorted(expected)}. "
                 f"Received: {sorted(store.keys())}. Load weights that were saved from a "
                 f"{type(self).__name__} with the same `kernel_space` and `use_bias`."
             )
-        codes = np.asarray(store[tag])
-        if tag == "kernel.base3":
-            codes = packing.unpack_trits(codes, tuple(self._kernel.shape))
-        self._kernel.assign(codes)
+        loaded = {name: np.asarray(store[tag]) for name, tag in tags.items()}
+        if self._form() == "base3":
+            shapes = {name: tuple(self.kernel_variable(name).shape) for name in tags}
+            loaded = {name: packing.unpack_trits(packed, shapes[name]) for name, packed in loaded.items()}
+        for name, codes in loaded.items():
+            self.kernel_variable(name).assign(codes)
         if self.bias is not None:
             self.bias.assign(np.asarray(store["bias"]))
 
-    def _kernel_tag(self):
+    def _form(self):
         if self.kernel_space.max_code == 1:
-            return "kernel.base3"
-        return "kernel.int8" if self.kernel_space == self.kernel_space.readout else "kernel.graded"
+            return "base3"
+        return "int8" if self.kernel_space == self.kernel_space.readout else "graded"
+
+    def _constraints(self):
+        return [f"{prefix}_constraint" for prefix in self.KERNELS.values()]
 
     def get_config(self):
         """Arguments that rebuild this layer."""
         config = super().get_config()
-        config.pop("quantization_config", None)
-        config.pop("kernel_constraint", None)
+        for refused in ("quantization_config", *self._constraints()):
+            config.pop(refused, None)
         return {
             **config,
             "kernel_space": spaces.serialize(self.kernel_space),

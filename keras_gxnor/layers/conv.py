@@ -1,13 +1,117 @@
-"""GXNORConv2D: `keras.layers.Conv2D` with a discrete kernel."""
+"""GXNORConv1D and GXNORConv2D: Keras' convolutions with a discrete kernel."""
 
 import keras
 
-from keras_gxnor.errors import InvalidArgumentError
-from keras_gxnor.layers.base import DiscreteKernel
+from keras_gxnor.layers.windows import Windowed
+
+
+class _Conv(Windowed):
+    """The convolution of any rank."""
+
+    def __init__(
+        self,
+        filters,
+        kernel_size,
+        strides=1,
+        padding="valid",
+        data_format=None,
+        dilation_rate=1,
+        groups=1,
+        activation=None,
+        use_bias=True,
+        kernel_initializer="glorot_uniform",
+        bias_initializer="zeros",
+        kernel_regularizer=None,
+        bias_regularizer=None,
+        activity_regularizer=None,
+        kernel_constraint=None,
+        bias_constraint=None,
+        kernel_space="ternary",
+        kernel_storage="int8",
+        **kwargs,
+    ):
+        super().__init__(
+            filters,
+            kernel_size,
+            strides=strides,
+            padding=padding,
+            data_format=data_format,
+            dilation_rate=dilation_rate,
+            groups=groups,
+            activation=activation,
+            use_bias=use_bias,
+            kernel_initializer=kernel_initializer,
+            bias_initializer=bias_initializer,
+            kernel_regularizer=kernel_regularizer,
+            bias_regularizer=bias_regularizer,
+            activity_regularizer=activity_regularizer,
+            kernel_constraint=kernel_constraint,
+            bias_constraint=bias_constraint,
+            kernel_space=kernel_space,
+            kernel_storage=kernel_storage,
+            **kwargs,
+        )
+
+    def build(self, input_shape):
+        """Creates the kernel (*kernel_size, channels / groups, filters) and the bias (filters,)."""
+        channels = self.channels(input_shape)
+        self.make_kernel((*self.kernel_size, channels // self.groups, self.filters))
+        self.bias = self.make_bias(self.filters)
+        self.built = True
+
+    def linear(self, inputs, kernel):
+        """The convolution alone, with `kernel` in place of the layer's own."""
+        padding = self.padding
+        if padding == "causal":
+            before = self.dilation_rate[0] * (self.kernel_size[0] - 1)
+            pads = [(0, 0), (0, 0)]
+            pads.insert(1 if self.data_format == "channels_last" else 2, (before, 0))
+            inputs, padding = keras.ops.pad(inputs, pads), "valid"
+        return keras.ops.conv(
+            inputs,
+            kernel,
+            strides=list(self.strides),
+            padding=padding,
+            dilation_rate=self.dilation_rate,
+            data_format=self.data_format,
+        )
 
 
 @keras.saving.register_keras_serializable(package="keras_gxnor")
-class GXNORConv2D(DiscreteKernel, keras.layers.Conv2D):
+class GXNORConv1D(_Conv, keras.layers.Conv1D):
+    """1D convolution whose kernel is ternary, stored as int8 codes.
+
+    As `keras.layers.Conv1D`; see `GXNORConv2D` for what the kernel is and how it trains.
+
+    Args:
+        filters: Positive integer, the number of filters.
+        kernel_size: Integer, the width of the window.
+        strides: Integer.
+        padding: `"valid"`, `"same"` or `"causal"`: as many zeros before the sequence as make
+            output t depend on inputs up to t only.
+        dilation_rate: Integer.
+        **kwargs: All else in the order of `keras.layers.Conv1D`, then `kernel_space` and
+            `kernel_storage`, as of `GXNORConv2D`.
+
+    Input shape:
+        (batch, steps, channels), or channels first.
+
+    Output shape:
+        (batch, new_steps, filters), or channels first.
+
+    Exports to: TFLite, TFLite Micro and C, for ternary and binary kernels and
+    `data_format="channels_last"`.
+
+    Example:
+
+    >>> layer = GXNORConv1D(4, 3, padding="causal", dilation_rate=2)
+    >>> layer(keras.ops.ones((1, 10, 2))).shape
+    TensorShape([1, 10, 4])
+    """
+
+
+@keras.saving.register_keras_serializable(package="keras_gxnor")
+class GXNORConv2D(_Conv, keras.layers.Conv2D):
     """2D convolution whose kernel is ternary, stored as int8 codes.
 
     As `keras.layers.Conv2D`, with every weight in {-1, 0, 1} (or another discrete
@@ -58,77 +162,3 @@ class GXNORConv2D(DiscreteKernel, keras.layers.Conv2D):
     >>> layer(keras.ops.ones((1, 8, 8, 2))).shape
     TensorShape([1, 8, 8, 4])
     """
-
-    def __init__(
-        self,
-        filters,
-        kernel_size,
-        strides=(1, 1),
-        padding="valid",
-        data_format=None,
-        dilation_rate=(1, 1),
-        groups=1,
-        activation=None,
-        use_bias=True,
-        kernel_initializer="glorot_uniform",
-        bias_initializer="zeros",
-        kernel_regularizer=None,
-        bias_regularizer=None,
-        activity_regularizer=None,
-        kernel_constraint=None,
-        bias_constraint=None,
-        kernel_space="ternary",
-        kernel_storage="int8",
-        **kwargs,
-    ):
-        super().__init__(
-            filters,
-            kernel_size,
-            strides=strides,
-            padding=padding,
-            data_format=data_format,
-            dilation_rate=dilation_rate,
-            groups=groups,
-            activation=activation,
-            use_bias=use_bias,
-            kernel_initializer=kernel_initializer,
-            bias_initializer=bias_initializer,
-            kernel_regularizer=kernel_regularizer,
-            bias_regularizer=bias_regularizer,
-            activity_regularizer=activity_regularizer,
-            kernel_constraint=kernel_constraint,
-            bias_constraint=bias_constraint,
-            kernel_space=kernel_space,
-            kernel_storage=kernel_storage,
-            **kwargs,
-        )
-
-    def build(self, input_shape):
-        """Creates the kernel (height, width, channels / groups, filters) and the bias (filters,)."""
-        axis = -1 if self.data_format == "channels_last" else 1
-        channels = input_shape[axis]
-        if channels is None or channels % self.groups:
-            raise InvalidArgumentError(
-                f"Layer `{self.name}`: the number of input channels must be known and divisible "
-                f"by groups={self.groups}. Received: input_shape={tuple(input_shape)}"
-            )
-        self.compute_output_shape(input_shape)  # Keras' own check that the window fits
-        self.make_kernel((*self.kernel_size, channels // self.groups, self.filters))
-        self.bias = self.make_bias(self.filters)
-        self.input_spec = keras.layers.InputSpec(min_ndim=4, axes={axis: channels})
-        self.built = True
-
-    def linear(self, inputs, kernel):
-        """The convolution alone, with `kernel` in place of the layer's own."""
-        return self.convolution_op(inputs, kernel)
-
-    def finish(self, x):
-        """What follows the convolution: bias and activation."""
-        if self.bias is not None:
-            shape = (1, 1, 1, -1) if self.data_format == "channels_last" else (1, -1, 1, 1)
-            x = keras.ops.add(x, keras.ops.reshape(self.bias, shape))
-        return x if self.activation is None else self.activation(x)
-
-    def call(self, inputs):
-        """Returns activation(conv(inputs, kernel) + bias)."""
-        return self.finish(self.linear(inputs, self.read_kernel()))

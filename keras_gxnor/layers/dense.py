@@ -97,13 +97,3 @@ class GXNORDense(DiscreteKernel, keras.layers.Dense):
     def linear(self, inputs, kernel):
         """The matrix product alone, with `kernel` in place of the layer's own."""
         return keras.ops.matmul(inputs, kernel)
-
-    def finish(self, x):
-        """What follows the product: bias and activation."""
-        if self.bias is not None:
-            x = keras.ops.add(x, self.bias)
-        return x if self.activation is None else self.activation(x)
-
-    def call(self, inputs, training=None):
-        """Returns activation(inputs @ kernel + bias)."""
-        return self.finish(self.linear(inputs, self.read_kernel()))

@@ -173,4 +173,4 @@ def test_graded_kernels_move_below_the_surface():
         moved, changed = (states != layer.kernel.numpy()).mean(), (codes != layer.kernel_codes()).mean()
         assert moved > 0.5 and 0 < changed < moved
         assert np.isin(layer.kernel_codes(), [-1, 0, 1]).all()
-        assert np.array_equal(layer.read_kernel(), layer.kernel_codes())
+        assert np.array_equal(*layer.read_kernels(), layer.kernel_codes())
