@@ -214,9 +214,9 @@ def _check_flatten(node, source):
 
 def _check_reshape(node, source):
     shape = node.op.shape
-    if source.kind == "float" or math.prod(shape) != math.prod(source.shape) or min(shape, default=0) < 1:
-        _fail(node, f"it reshapes {math.prod(source.shape)} integers", (source.kind, shape))
-    if shape[-1] == source.shape[-1]:
+    if math.prod(shape) != math.prod(source.shape) or min(shape, default=0) < 1:
+        _fail(node, f"it reshapes {math.prod(source.shape)} numbers", shape)
+    if source.kind == "float" or shape[-1] == source.shape[-1]:
         low, high = source.low, source.high
     else:  # channels mix: the widest bounds hold for all
         low, high = (np.full(shape[-1], b) for b in (source.low.min(), source.high.max()))

@@ -15,6 +15,8 @@ from keras_gxnor import graph as g
 from keras_gxnor.errors import UnsupportedGraphError
 
 _KERNELS = (g.Dense, g.Conv2D)
+_SHAPES = (g.Flatten, g.Reshape)
+_CHANNELWISE = (g.Sign, g.Divide, g.Affine, g.Quantize)
 # A sum over a whole image of so many codes -1..1 stays within int8, where every back end has
 # it without weights; beyond, the step is taken by a kernel of ones.
 _SMALL_SUM = 127
@@ -32,6 +34,8 @@ def canonical(graph: g.Graph) -> g.Graph:
     5. A Threshold of codes gets a kernel of ones: of the window of a sum pool before it,
        else of one pixel.
     6. A kernel whose sums several nodes read is computed once for each.
+    7. Changes of shape that leave the channels alone go below all that works channel by channel;
+       of several after each other one is left, and none that changes nothing.
 
     Raises:
         GraphError: if the graph is not sound.
@@ -61,6 +65,12 @@ class _Rewriter:
                 self.place[index] = self.step(node, inputs[0])
             elif isinstance(node.op, g.SumPool2D) and self.made[inputs[0]].kind == "accumulator":
                 self.place[index] = self.pooled_kernel(node, inputs[0])
+            elif isinstance(node.op, _SHAPES):
+                self.place[index] = self.shaped(node.name, node.op, inputs[0])
+            elif isinstance(node.op, _CHANNELWISE) and self.keeps_channels(inputs[0]):
+                moved = self.nodes[inputs[0]]
+                done = self.append(node.name, node.op, *moved.inputs)
+                self.place[index] = self.shaped(moved.name, moved.op, done)
             else:
                 self.place[index] = self.append(node.name, node.op, *inputs)
         return g.Graph(tuple(self.nodes), tuple(self.place[i] for i in self.graph.outputs), self.graph.name)
@@ -71,18 +81,31 @@ class _Rewriter:
         self.nodes.append(node)
         return len(self.nodes) - 1
 
-    def step(self, node, source) -> int:
-        """Appends threshold `node`, with a kernel of its own, above the pools between them."""
-        pools, shape = [], self.made[source].shape
-        while isinstance(self.nodes[source].op, g.MaxPool2D):
-            pools.append(self.nodes[source])
+    def shaped(self, name, op, source) -> int:
+        """Appends a change of shape, unless it changes nothing; one for several after each other."""
+        if isinstance(self.nodes[source].op, _SHAPES):
             source = self.nodes[source].inputs[0]
+        made = g.infer(g.Node(name, op, (source,)), self.made[source])
+        return source if made.shape == self.made[source].shape else self.append(name, op, source)
+
+    def keeps_channels(self, index) -> bool:
+        """Whether a node changes the shape, and not the last axis."""
+        node, last = self.nodes[index], self.made[index].shape[-1]
+        return isinstance(node.op, _SHAPES) and self.made[node.inputs[0]].shape[-1] == last
+
+    def step(self, node, source) -> int:
+        """Appends threshold `node`, with a kernel of its own, above the pools and reshapes between them."""
+        between, shape = [], self.made[source].shape
+        while isinstance(self.nodes[source].op, g.MaxPool2D) or self.keeps_channels(source):
+            between.append(self.nodes[source])
+            source = self.nodes[source].inputs[0]
+        pools = any(isinstance(other.op, g.MaxPool2D) for other in between)
         if not isinstance(self.nodes[source].op, _KERNELS):
             if self.made[source].kind != "code":
                 raise UnsupportedGraphError(
                     f"Threshold `{node.name}` must follow a Dense or Conv2D, with nothing but max "
-                    f"pooling between. Received: {type(self.nodes[source].op).__name__} "
-                    f"`{self.nodes[source].name}`"
+                    "pooling and reshapes that keep the channels between. Received: "
+                    f"{type(self.nodes[source].op).__name__} `{self.nodes[source].name}`"
                 )
             source = self.ones(node.name, source)
         kernel, op = self.nodes[source], node.op
@@ -98,13 +121,14 @@ class _Rewriter:
             source = self.append(kernel.name, weights, *kernel.inputs)
         plain = g.Threshold(steps.astype(np.int32), np.zeros_like(op.flipped), op.space)
         done = self.append(node.name, plain, source)
-        for pool in reversed(pools):
-            done = self.append(pool.name, pool.op, done)
+        for other in reversed(between):
+            add = self.append if isinstance(other.op, g.MaxPool2D) else self.shaped
+            done = add(other.name, other.op, done)
         if pools and op.flipped.any():
             signs = np.where(op.flipped, -1, 1).astype(np.int8)
             done = self.append(f"{node.name}.sign", g.Sign(signs), done)
         if self.made[done].shape != shape:  # a vector was made an image for its kernel of ones
-            done = self.append(f"{node.name}.shape", g.Reshape(shape), done)
+            done = self.shaped(f"{node.name}.shape", g.Reshape(shape), done)
         return done
 
     def ones(self, name, source) -> int:
@@ -184,7 +208,7 @@ def _with_unique_names(graph: g.Graph) -> g.Graph:
 
 
 def _fold_signs(graph: g.Graph) -> g.Graph:
-    """Moves every Sign through Flatten and into the kernel that reads it, where one does."""
+    """Moves every Sign through a change of shape and into the kernel that reads it, where one does."""
     types = graph.check()
     nodes = list(graph.nodes)
     removed = set()
@@ -192,10 +216,11 @@ def _fold_signs(graph: g.Graph) -> g.Graph:
         if not isinstance(node.op, g.Sign) or index in graph.outputs:
             continue
         signs, target = node.op.signs, graph.consumers(index)
-        if len(target) == 1 and isinstance(nodes[target[0]].op, g.Flatten):
-            flat = target[0]
-            signs = np.tile(signs, types[flat].shape[0] // len(signs))
-            target = [] if flat in graph.outputs else graph.consumers(flat)
+        if len(target) == 1 and isinstance(nodes[target[0]].op, _SHAPES):
+            moved = target[0]
+            times, rest = divmod(types[moved].shape[-1], len(signs))
+            signs = np.tile(signs, times)
+            target = [] if rest or moved in graph.outputs else graph.consumers(moved)
         if len(target) != 1 or not isinstance(nodes[target[0]].op, _KERNELS):
             continue
         kernel = nodes[target[0]]

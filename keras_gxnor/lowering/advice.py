@@ -19,6 +19,7 @@ ADVICE = {
 # Layers that do nothing at inference.
 NOTHING = {
     _L.Dropout,
+    _L.SpatialDropout1D,
     _L.SpatialDropout2D,
     _L.GaussianDropout,
     _L.GaussianNoise,
@@ -55,5 +56,5 @@ def nearest(layer) -> str:
 
 def channels_last(layer):
     """Refuses a layer with another data format."""
-    if layer.data_format != "channels_last":
+    if getattr(layer, "data_format", "channels_last") != "channels_last":
         unsupported(layer, f"its data_format is {layer.data_format!r}", "channels_last")

@@ -9,6 +9,7 @@ import tensorflow as tf
 from keras_gxnor import graph as g
 from keras_gxnor import thresholds
 from keras_gxnor.errors import UnsupportedLayerError
+from keras_gxnor.spaces import MAX_ORDER, DiscreteSpace
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -23,9 +24,9 @@ class Flow:
         type: Its `TensorType`.
         unit: Keras value of one unit of the integers.
         divisor: What an average has still to be divided by; 1 if nothing.
-        stages: Biases (arrays) and BatchNormalization layers, in order.
-        late: (name, op) of pools and Flattens that wait until the activation is done.
-        feature_stages: Batch normalizations after a Flatten across pixels.
+        stages: Biases (arrays), BatchNormalization and Rescaling layers, in order.
+        late: (name, op) of pools and changes of shape that wait until the activation is done.
+        feature_stages: Stages after a Flatten across pixels, of other channels.
     """
 
     node: int
@@ -45,6 +46,14 @@ class Flow:
     def channels(self) -> int:
         """Size of the last axis."""
         return self.type.shape[-1]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the Keras tensor, with what waits for the activation."""
+        found = self.type
+        for name, op in self.late:
+            found = g.infer(g.Node(name, op, (0,)), found)
+        return found.shape
 
     def normalize(self, x):
         """What Keras makes of float32 integers `x` of shape (rows, channels)."""
@@ -83,6 +92,18 @@ class Lowering:
             unit = sources[0].unit if sources else op.spec.scale
         return Flow(len(self.nodes) - 1, found, unit, sources[0].divisor if sources else 1)
 
+    def follow(self, flow: Flow, *ops, late=False) -> Flow:
+        """Appends operations (name, op) that leave the channels apart, so that the stages stay as they are.
+
+        late: whether they must wait until the activation is done, as they do behind others that wait.
+        """
+        for name, op in ops:
+            if late or flow.late:
+                flow = dataclasses.replace(flow, late=(*flow.late, (name, op)))
+            else:
+                flow = dataclasses.replace(self.emit(name, op, flow), stages=flow.stages)
+        return flow
+
     def finish(self, flow: Flow, name: str) -> int:
         """Makes the logits of a flow, and returns their node.
 
@@ -119,19 +140,37 @@ class Lowering:
         return flow
 
 
+def small_sums(low: Lowering, name: str, flow: Flow) -> Flow:
+    """Sums of at most 64 as codes of a space whose step is their unit; any other flow as it is."""
+    most = max(-int(flow.type.low.min()), int(flow.type.high.max()), 1) if flow.type.low.size else 0
+    bare = flow.type.kind == "accumulator" and not (flow.stages or flow.late or flow.feature_stages)
+    if not bare or most > DiscreteSpace(MAX_ORDER).max_code:
+        return flow
+    order = (most - 1).bit_length() + 1
+    space = DiscreteSpace(order, flow.unit * DiscreteSpace(order).max_code)
+    codes = np.arange(1 - space.max_code, space.max_code + 1, dtype=np.int32)
+    op = g.Threshold(np.tile(codes, (flow.channels, 1)), np.zeros(flow.channels, bool), space)
+    return low.emit(name, op, flow)
+
+
 def _apply(stage, x, channels):
     """What Keras computes on values x, of shape (rows, channels) or broadcastable to it."""
     if isinstance(stage, np.ndarray):
         return x + stage
+    if isinstance(stage, keras.layers.Rescaling):
+        return stage(x)
     ones = [1] * (stage.input_spec.ndim - 2)
     made = stage(tf.reshape(x, [-1, *ones, channels]), training=False)
     return tf.reshape(made, [-1, channels])
 
 
 def _affine(stage, channels):
-    """(scale, offset) of a bias or BatchNormalization, with Keras' own order of operations."""
+    """(scale, offset) of a stage, with Keras' own order of operations."""
     if isinstance(stage, np.ndarray):
         return np.ones(channels, np.float32), stage.astype(np.float32)
+    if isinstance(stage, keras.layers.Rescaling):
+        pair = (np.asarray(part, np.float32) for part in (stage.scale, stage.offset))
+        return tuple(np.array(np.broadcast_to(part, channels)) for part in pair)
     scale = tf.math.rsqrt(tf.convert_to_tensor(stage.moving_variance) + stage.epsilon)
     if stage.scale:
         scale = scale * tf.convert_to_tensor(stage.gamma)

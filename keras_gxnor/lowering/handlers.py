@@ -1,16 +1,19 @@
 """What each Keras layer does to a `Flow`: one function a layer, one dict as the registry."""
 
 import dataclasses
-import math
 
 import keras
 import numpy as np
 
 from keras_gxnor import graph as g
 from keras_gxnor import thresholds
-from keras_gxnor.layers import DiscreteActivation, GXNORConv2D, GXNORDense
-from keras_gxnor.lowering.advice import NOTHING, channels_last, nearest, unsupported
-from keras_gxnor.lowering.flow import Flow, Lowering
+from keras_gxnor.layers import DiscreteActivation
+from keras_gxnor.lowering import kernels
+from keras_gxnor.lowering.advice import NOTHING, nearest, unsupported
+from keras_gxnor.lowering.flow import Flow, Lowering, small_sums
+from keras_gxnor.lowering.merges import MERGES, negated
+from keras_gxnor.lowering.pooling import POOLING
+from keras_gxnor.lowering.shapes import SHAPES
 from keras_gxnor.quantizers import MultiStep
 
 _L = keras.layers
@@ -28,7 +31,7 @@ def lower(low: Lowering, layer, flows: list[Flow]) -> Flow:
         UnsupportedLayerError: naming the layer, why, and the nearest supported form.
     """
     kind = type(layer)
-    handler = _HANDLERS.get(kind) or _MERGES.get(kind)
+    handler = _HANDLERS.get(kind) or MERGES.get(kind)
     if handler is None and kind not in NOTHING:
         unsupported(layer, "it has no exact integer form", nearest(layer))
     if layer.compute_dtype != "float32":
@@ -39,12 +42,13 @@ def lower(low: Lowering, layer, flows: list[Flow]) -> Flow:
         )
     if kind in NOTHING:
         return flows[0]
-    if kind in _MERGES:
+    if kind in MERGES:
         return handler(low, layer, flows)
     return handler(low, layer, *flows)
 
 
 def _kernel(low, layer, flow):
+    flow = small_sums(low, f"{layer.name}.codes", flow)
     if flow.pending:
         unsupported(
             layer,
@@ -53,18 +57,8 @@ def _kernel(low, layer, flow):
         )
     space = layer.kernel_space.readout
     _exact_space(layer, space)
-    codes = layer.kernel_codes()
-    if isinstance(layer, GXNORConv2D):
-        channels_last(layer)
-        op = g.Conv2D(codes, layer.strides, layer.padding, layer.dilation_rate, layer.groups)
-    elif len(flow.type.shape) == 3:
-        op = g.Conv2D(codes[None, None])
-    elif len(flow.type.shape) == 1:
-        op = g.Dense(codes)
-    else:
-        unsupported(layer, f"its input has shape {flow.type.shape}", "Flatten before it")
-    sums = low.emit(layer.name, op, flow, unit=flow.unit * space.scale / flow.divisor)
-    sums = dataclasses.replace(sums, divisor=1)
+    unit = flow.unit * space.scale / flow.divisor
+    sums = dataclasses.replace(kernels.sums(low, layer, flow), unit=unit, divisor=1)
     if layer.bias is not None:
         bias = np.asarray(layer.bias.numpy())
         thresholds.check_finite(bias, layer.name)
@@ -110,145 +104,14 @@ def _batch_normalization(low, layer, flow):
     axis = layer.axis[0] if isinstance(layer.axis, (list, tuple)) else layer.axis
     if axis not in (-1, layer.input_spec.ndim - 1):
         unsupported(layer, f"it normalizes axis {axis}", "axis=-1")
-    if flow.late and flow.type.shape[:-1] not in ((), (1, 1)):  # a Flatten across pixels
-        return dataclasses.replace(flow, feature_stages=(*flow.feature_stages, layer))
-    return dataclasses.replace(flow, stages=(*flow.stages, layer))
+    return _staged(flow, layer)
 
 
-def _normalized(flow):
-    """Whether more than biases was done to the integers, which pooling would not commute with."""
-    return any(not isinstance(stage, np.ndarray) for stage in flow.stages)
-
-
-def _max_pooling(low, layer, flow):
-    channels_last(layer)
-    return _pooled(low, layer.name, _window(layer, g.MaxPool2D), flow)
-
-
-def _global_max_pooling(low, layer, flow):
-    channels_last(layer)
-    size = _shape_so_far(flow)[:2]
-    flow = _pooled(low, layer.name, g.MaxPool2D(size, size), flow)
-    return flow if layer.keepdims else _late(low, f"{layer.name}.flat", g.Flatten(), flow)
-
-
-def _pooled(low, name, op, flow):
-    if _normalized(flow) or flow.late:  # commutes with the activation to come, which is rising
-        return dataclasses.replace(flow, late=(*flow.late, (name, op)))
-    pooled = low.emit(name, op, flow)  # a bias only shifts: pooling before it is the same
-    return dataclasses.replace(pooled, stages=flow.stages)
-
-
-def _shape_so_far(flow):
-    """The shape of the Keras tensor, with what waits for the activation."""
-    found = flow.type
-    for name, op in flow.late:
-        found = g.infer(g.Node(name, op, (0,)), found)
-    return found.shape
-
-
-def _average_pooling(low, layer, flow):
-    channels_last(layer)
-    op = _window(layer, g.SumPool2D)
-    if op.padding == "same":
-        whole = g.infer(g.Node(layer.name, op, (0,)), flow.type).shape[:2]
-        reach = [(n - 1) * s + k for n, s, k in zip(whole, op.strides, op.pool_size)]
-        if any(r > n for r, n in zip(reach, flow.type.shape)):
-            unsupported(layer, "at the border it divides by fewer pixels", 'padding="valid"')
-        op = dataclasses.replace(op, padding="valid")
-    return _averaged(low, layer, op, flow)
-
-
-def _global_average_pooling(low, layer, flow):
-    channels_last(layer)
-    size = flow.type.shape[:2]
-    flow = _averaged(low, layer, g.SumPool2D(size, size), flow)
-    return flow if layer.keepdims else _late(low, f"{layer.name}.flat", g.Flatten(), flow)
-
-
-def _averaged(low, layer, op, flow):
-    """A sum pool; its division goes into the unit where that is exact, else it waits."""
-    if flow.stages or flow.late:
-        unsupported(
-            layer,
-            "it averages what a bias or BatchNormalization has rounded",
-            "pooling after the activation, or directly after a kernel without bias",
-        )
-    if flow.divisor > 1 or (flow.type.kind == "accumulator" and not g.is_power_of_two(flow.unit)):
-        unsupported(layer, "it averages rounded numbers", "one average, and an input scale 2^-k")
-    count = math.prod(op.pool_size)
-    summed = low.emit(layer.name, op, flow)
-    if g.is_power_of_two(count):
-        return dataclasses.replace(summed, unit=flow.unit / count)
-    return dataclasses.replace(summed, divisor=count)
-
-
-def _window(layer, kind):
-    return kind(tuple(layer.pool_size), tuple(layer.strides), layer.padding)
-
-
-def _flatten(low, layer, flow):
-    channels_last(layer)
-    return _late(low, layer.name, g.Flatten(), flow)
-
-
-def _late(low, name, op, flow):
-    """A Flatten now, or after the activation: it commutes with all that works channel by channel."""
-    if not flow.pending:
-        return low.emit(name, op, flow)
-    return dataclasses.replace(flow, late=(*flow.late, (name, op)))
-
-
-def _reshape(low, layer, flow):
-    if flow.pending:
-        unsupported(layer, "it comes between a kernel and its activation", "Reshape after the activation")
-    shape = layer.compute_output_shape((1, *flow.type.shape))[1:]
-    return low.emit(layer.name, g.Reshape(tuple(map(int, shape))), flow)
-
-
-def _zero_padding(low, layer, flow):
-    channels_last(layer)
-    if flow.pending:
-        unsupported(layer, "it pads sums", "ZeroPadding2D before the kernel")
-    return low.emit(layer.name, g.Pad2D(tuple(map(tuple, layer.padding))), flow)
-
-
-def _merged(low, layer, flows, op):
-    """A node on several codes of one scale."""
-    if any(flow.pending or flow.divisor > 1 for flow in flows):
-        unsupported(
-            layer,
-            "it merges sums, not codes",
-            "a DiscreteActivation at the end of each branch, before the merge",
-        )
-    units = {flow.unit for flow in flows}
-    if len(units) > 1:
-        unsupported(
-            layer,
-            f"its inputs have different units {sorted(units)}",
-            "the same activation space in all branches, and the raw input in none",
-        )
-    if isinstance(op, g.Add) and len({flow.type.shape for flow in flows}) > 1:
-        unsupported(layer, "its inputs have different shapes", "inputs of one shape")
-    return low.emit(layer.name, op, *flows)
-
-
-def _add(low, layer, flows):
-    return _merged(low, layer, flows, g.Add())
-
-
-def _subtract(low, layer, flows):
-    if flows[1].pending or flows[1].divisor > 1:
-        return _merged(low, layer, flows, g.Add())  # refuses it
-    signs = np.full(flows[1].channels, -1, np.int8)
-    return _merged(low, layer, [flows[0], low.emit(f"{layer.name}.minus", g.Sign(signs), flows[1])], g.Add())
-
-
-def _concatenate(low, layer, flows):
-    rank = len(flows[0].type.shape)
-    if layer.axis not in (-1, rank):
-        unsupported(layer, f"it joins along axis {layer.axis}", "axis=-1")
-    return _merged(low, layer, flows, g.Concat())
+def _staged(flow, stage):
+    """One more stage: of the channels, or of the features that a Flatten across pixels has made."""
+    if flow.late and flow.shape[-1] != flow.channels:
+        return dataclasses.replace(flow, feature_stages=(*flow.feature_stages, stage))
+    return dataclasses.replace(flow, stages=(*flow.stages, stage))
 
 
 def _exact_space(layer, space):
@@ -260,20 +123,24 @@ def _exact_space(layer, space):
         )
 
 
+def _rescaling(low, layer, flow):
+    """Another unit for codes times +-2^k; else one more stage, in Keras' own order of operations."""
+    factor, offset = np.asarray(layer.scale), np.asarray(layer.offset)
+    if any(part.ndim > 1 or part.size not in (1, flow.shape[-1]) for part in (factor, offset)):
+        unsupported(layer, "its scale is no number and none for each channel", "a number, or one a channel")
+    if flow.pending or factor.size > 1 or offset.any() or not g.is_power_of_two(abs(factor)):
+        return _staged(flow, layer)
+    if factor < 0:
+        flow = negated(low, layer.name, flow)
+    return dataclasses.replace(flow, unit=flow.unit * abs(float(factor)))
 
 
 _HANDLERS = {
-    GXNORDense: _kernel,
-    GXNORConv2D: _kernel,
+    **dict.fromkeys(kernels.KERNELS, _kernel),
     DiscreteActivation: _activation,
     _L.Activation: _activation,
     _L.BatchNormalization: _batch_normalization,
-    _L.MaxPooling2D: _max_pooling,
-    _L.GlobalMaxPooling2D: _global_max_pooling,
-    _L.AveragePooling2D: _average_pooling,
-    _L.GlobalAveragePooling2D: _global_average_pooling,
-    _L.Flatten: _flatten,
-    _L.Reshape: _reshape,
-    _L.ZeroPadding2D: _zero_padding,
+    _L.Rescaling: _rescaling,
+    **POOLING,
+    **SHAPES,
 }
-_MERGES = {_L.Add: _add, _L.Subtract: _subtract, _L.Concatenate: _concatenate}

@@ -417,7 +417,7 @@ UNSUPPORTED = {
         "`m`.*sums.*before",
     ),
     "add units": (
-        lambda: sequential_dag(lambda x: L.Add(name="m")([GXNORDense(4, "z2")(x), x])),
+        lambda: sequential_dag(lambda x: L.Add(name="m")([GXNORDense(4, "z2")(x), GXNORDense(4, {"order": 2, "half_range": 0.5}, name="d")(x)])),
         "`m`.*different units",
     ),
     "subtract sums": (
@@ -426,8 +426,8 @@ UNSUPPORTED = {
     "concatenate rows": (
         lambda: _merging(L.Concatenate(axis=1, name="m"), shape=(4, 4, 2)), "`m`.*axis=-1"
     ),
-    "reshape sums": (
-        lambda: sequential(GXNORDense(4), L.Reshape((2, 2), name="r"), shape=(4,)), "`r`.*after"
+    "reshape features": (
+        lambda: sequential(conv(4), L.Flatten(), bn(), L.Reshape((7, 32), name="r")), "`r`.*after"
     ),
     "pad sums": (lambda: sequential(conv(4), L.ZeroPadding2D(name="z")), "`z`.*before"),
     "no activation": (

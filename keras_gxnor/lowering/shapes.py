@@ -1,0 +1,130 @@
+"""Layers that move values and compute nothing: Flatten, Reshape, Permute, padding, cropping, upsampling."""
+
+import math
+
+import keras
+import numpy as np
+
+from keras_gxnor import graph as g
+from keras_gxnor.lowering.advice import channels_last, unsupported
+from keras_gxnor.lowering.flow import Flow, Lowering, small_sums
+
+_L = keras.layers
+
+
+def around(name, op, shape, made) -> list[tuple]:
+    """(name, op) of an operation on images; of a sequence (steps, channels) as an image of height 1.
+
+    shape: of what is read. made: function from the shape of an image to that of what `op` makes of it.
+    """
+    if len(shape) == 3:
+        return [(name, op)]
+    image = (1, *shape)
+    after = made(image)[1:]
+    return [(f"{name}.image", g.Reshape(image)), (name, op), (f"{name}.steps", g.Reshape(after))]
+
+
+def reshaped(low: Lowering, layer, op, flow: Flow) -> Flow:
+    """Another shape: now, or after the activation if channels would mix."""
+    before = flow.shape
+    now = not flow.pending or (isinstance(op, g.Reshape) and op.shape[-1] == before[-1])
+    if flow.feature_stages and not now:
+        unsupported(layer, "it moves normalized features", f"{type(layer).__name__} after the activation")
+    return low.follow(flow, (layer.name, op), late=not now)
+
+
+def flatten(low, layer, flow):
+    channels_last(layer)
+    return reshaped(low, layer, g.Flatten(), flow)
+
+
+def reshape(low, layer, flow):
+    shape = layer.compute_output_shape((1, *flow.shape))[1:]
+    return reshaped(low, layer, g.Reshape(tuple(map(int, shape))), flow)
+
+
+def permute(low, layer, flow):
+    """A Permute that moves only axes of one value changes the shape alone."""
+    shape = flow.shape
+    order = [axis - 1 for axis in layer.dims if shape[axis - 1] > 1]
+    if order != sorted(order):
+        unsupported(
+            layer,
+            f"it moves values, by dims={layer.dims} of shape {shape}",
+            "Permute of axes of size 1, or data that the device feeds in the order of the model",
+        )
+    return reshaped(low, layer, g.Reshape(tuple(shape[axis - 1] for axis in layer.dims)), flow)
+
+
+def pairs(sides) -> tuple[tuple[int, int], tuple[int, int]]:
+    """What Keras pads or crops, of one axis or two, as ((top, bottom), (left, right))."""
+    if not isinstance(sides[0], (tuple, list)):
+        sides = (0, 0), sides
+    return tuple(tuple(map(int, side)) for side in sides)
+
+
+def zero_padding(low, layer, flow):
+    channels_last(layer)
+    if flow.pending:
+        unsupported(layer, "it pads sums", f"{type(layer).__name__} before the kernel")
+    return padded(low, layer.name, pairs(layer.padding), flow)
+
+
+def padded(low, name, sides, flow):
+    """Codes with zeros around."""
+    op = g.Pad2D(sides)
+    size = lambda image: (*(n + sum(side) for n, side in zip(image, sides)), image[2])
+    return low.follow(flow, *around(name, op, flow.type.shape, size))
+
+
+def cropping(low, layer, flow):
+    """A window that sees one pixel of codes, wherever it may stand."""
+    channels_last(layer)
+    sides = pairs(layer.cropping)
+    size = tuple(1 + sum(side) for side in sides)
+    kernel = np.zeros((*size, 1, flow.channels), np.int8)
+    kernel[sides[0][0], sides[1][0]] = 1
+    op = g.Conv2D(kernel, groups=flow.channels)
+    rest = lambda image: (*(n + 1 - k for n, k in zip(image, size)), image[2])
+    if not flow.pending:
+        sums = low.follow(flow, *around(f"{layer.name}.window", op, flow.type.shape, rest))
+        flow = small_sums(low, layer.name, sums)
+    if flow.pending:
+        unsupported(layer, "it crops sums or codes beyond -64..64", "it after the activation")
+    return flow
+
+
+def upsampling(low, layer, flow):
+    """Every pixel repeated: channels one after the other, read as pixels."""
+    if getattr(layer, "interpolation", "nearest") != "nearest":
+        unsupported(layer, f"interpolation={layer.interpolation!r} makes new numbers", '"nearest"')
+    channels_last(layer)
+    if flow.pending:
+        unsupported(layer, "it repeats sums", f"{type(layer).__name__} after the activation")
+    *above, channels = flow.type.shape
+    sizes = layer.size if isinstance(layer.size, (tuple, list)) else (layer.size,)
+    shape = [n * size for n, size in zip(above, sizes)]
+    inner = math.prod(shape[1:])  # pixels of a row, once they are repeated
+    flow = _repeated(low, f"{layer.name}.columns", flow, (math.prod(above), channels), sizes[-1])
+    if len(sizes) == 2:
+        flow = _repeated(low, f"{layer.name}.rows", flow, (above[0], inner * channels), sizes[0])
+    return low.follow(flow, (layer.name, g.Reshape((*shape, channels))))
+
+
+def _repeated(low, name, flow, shape, times):
+    """The rows of a matrix of this shape, each so many times."""
+    rows = low.emit(f"{name}.each", g.Reshape(shape), flow)
+    return low.emit(name, g.Concat(), *[rows] * times) if times > 1 else rows
+
+
+SHAPES = {
+    _L.Flatten: flatten,
+    _L.Reshape: reshape,
+    _L.Permute: permute,
+    _L.ZeroPadding1D: zero_padding,
+    _L.ZeroPadding2D: zero_padding,
+    _L.Cropping1D: cropping,
+    _L.Cropping2D: cropping,
+    _L.UpSampling1D: upsampling,
+    _L.UpSampling2D: upsampling,
+}
