@@ -48,9 +48,9 @@ def quicker(quick, epochs, train_set, test_set):
         train_set, test_set: (integer codes, labels), in random order.
     """
     if not quick:
-        return epochs, train_set, test_set, {name: 200 for name in SLOW}
+        return epochs, train_set, test_set, dict.fromkeys(SLOW, 200)
     train_set, test_set = (tuple(part[:n] for part in s) for s, n in ((train_set, 600), (test_set, 100)))
-    return min(epochs, 2), train_set, test_set, {name: 10 for name in SLOW}
+    return min(epochs, 2), train_set, test_set, dict.fromkeys(SLOW, 10)
 
 
 def block(layer, pool=False, discrete=True):
@@ -95,27 +95,19 @@ def layer_types(discrete):
     return keras.layers.Conv2D, keras.layers.Dense
 
 
-def train_and_ship(
-    build, train_set, test_set, spec, epochs, batch_size, rate, seed, out, limits=None
-) -> dict:
-    """Trains the ternary net and its float twin, exports the first and verifies it.
+def train_twins(build, train_set, test_set, spec, epochs, batch_size, rate, seed):
+    """Trains the ternary net, and the same net in float32 equally long.
 
     Args:
-        build: Callable (discrete) -> Keras model; its name is the name of the files.
+        build: Callable (discrete) -> Keras model.
         train_set, test_set: (integer codes, labels).
         spec: `InputSpec` of the codes.
         epochs, batch_size, seed: As for `train`.
         rate: Learning rate of the ternary kernels; the float twin gets 3e-3.
-        out: Folder of the files.
-        limits: {back end: images to compare}, for the slow ones.
 
     Returns:
-        dict: `accuracy`, `float_accuracy`, `images`, and what `ship` returns.
+        (ternary model, dict of `accuracy`, `float_accuracy`, `images`, `float_weight_bytes`).
     """
-
-    def scaled(codes):
-        return (codes.astype(np.float32) - spec.zero_point) * spec.scale
-
     codes, labels = train_set
     test_codes, test_labels = test_set
     models, scores = {}, {}
@@ -124,20 +116,41 @@ def train_and_ship(
         keras.utils.set_random_seed(seed)
         model = models[discrete] = build(discrete)
         start = rate if discrete else 3e-3
-        train(model, scaled(codes), labels, epochs, batch_size, start, discrete, seed)
-        scores[discrete] = accuracy(model, scaled(test_codes), test_labels)
-    console.rule("export and verify")
-    ternary = models[True]
-    return {
+        train(model, scaled(codes, spec), labels, epochs, batch_size, start, discrete, seed)
+        scores[discrete] = accuracy(model, scaled(test_codes, spec), test_labels)
+    return models[True], {
         "accuracy": scores[True],
         "float_accuracy": scores[False],
         "images": len(test_codes),
-        "float_weight_bytes": float_weight_bytes(ternary),
-        **ship(ternary, ternary.name, test_codes, spec, out, limits),
+        "float_weight_bytes": float_weight_bytes(models[True]),
     }
 
 
-def ship(model, name, codes, spec, out, limits=None) -> dict:
+def scaled(codes, spec):
+    """What Keras sees of integer codes: float32 of the same shape."""
+    return (codes.astype(np.float32) - spec.zero_point) * spec.scale
+
+
+def train_and_ship(
+    build, train_set, test_set, spec, epochs, batch_size, rate, seed, out, limits=None
+) -> dict:
+    """Trains the ternary net and its float twin, exports the first and verifies it.
+
+    Args:
+        build, train_set, test_set, spec, epochs, batch_size, rate, seed: As for `train_twins`; the
+            model's name is the name of the files.
+        out: Folder of the files.
+        limits: {back end: images to compare}, for the slow ones.
+
+    Returns:
+        dict: what `train_twins` and `ship` return.
+    """
+    model, scores = train_twins(build, train_set, test_set, spec, epochs, batch_size, rate, seed)
+    console.rule("export and verify")
+    return {**scores, **ship(model, model.name, test_set[0], spec, out, limits)}
+
+
+def ship(model, name, codes, spec, out, limits=None, lanes=32) -> dict:
     """Exports to TFLite and C, verifies every back end, writes the files to `out`.
 
     Args:
@@ -147,6 +160,7 @@ def ship(model, name, codes, spec, out, limits=None) -> dict:
         spec: Their `InputSpec`.
         out: Folder.
         limits: {back end: images to compare}, for the slow ones.
+        lanes: Of the C.
 
     Returns:
         dict with `mismatches`, `images_compared`, `flash_bytes`, `scratch_bytes`,
@@ -154,7 +168,8 @@ def ship(model, name, codes, spec, out, limits=None) -> dict:
     """
     console.print("exporting to TFLite and C; each is checked against the model first")
     artifacts = [
-        converters.convert(model, target, input_spec=spec, name=name) for target in ("tflite", "c")
+        converters.convert(model, target, input_spec=spec, name=name, **options)
+        for target, options in (("tflite", {}), ("c", {"lanes": lanes}))
     ]
     sizes = {}
     for artifact in artifacts:
@@ -188,7 +203,7 @@ def ship(model, name, codes, spec, out, limits=None) -> dict:
 def float_weight_bytes(model) -> int:
     """Bytes of the kernels of `model` in float32."""
     return 4 * sum(
-        int(np.prod(v.shape)) for v in model.trainable_variables if v.name == "kernel"
+        int(np.prod(v.shape)) for v in model.trainable_variables if v.name.endswith("kernel")
     )
 
 

@@ -4,14 +4,16 @@
 
 #include "gxnor_conv_count.h"
 #include "gxnor_list_levels.h"
+#include "gxnor_rom.h"
 #include "gxnor_shared.h"
 #include "gxnor_step_tiles.h"
 
 /* Convolution of codes, then a ternary step.
    lists: for each level and place c->room + 2 * c->columns + 2. Others: gxnor_conv_count, gxnor_step_tiles. */
-static void gxnor_conv_step(const gxnor_conv_tiles *c, const uint32_t *in, const gxnor_lanes *weights,
-                            const gxnor_lanes *thresholds, gxnor_entry *lists, gxnor_lanes *counters,
-                            uint32_t *out)
+static void gxnor_conv_step(const gxnor_conv_tiles *c, const uint32_t *in,
+                            const gxnor_lanes GXNOR_ROM *weights,
+                            const gxnor_lanes GXNOR_ROM *thresholds, gxnor_entry *lists,
+                            gxnor_lanes *counters, uint32_t *out)
 {
     int32_t y, x, k;
 

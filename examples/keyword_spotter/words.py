@@ -11,10 +11,10 @@ import wave
 import zlib
 
 import numpy as np
+from keyword_spotter.log_mel import RATE, SAMPLES
+
 from keras_gxnor.converters.names import identifier
 from keras_gxnor.errors import InvalidArgumentError
-
-from keyword_spotter.log_mel import RATE, SAMPLES
 
 VOWELS = {"a": (760, 1250), "e": (450, 1900), "i": (300, 2300), "o": (460, 850), "u": (320, 750)}
 WORDS = ["noise", "ai", "ia", "ei", "au", "ua", "ou", "sai", "ais", "sou"]
@@ -41,7 +41,7 @@ def _clip(word, rng) -> np.ndarray:
     loudness = 10 ** rng.uniform(-1.4, -0.3)
     room = rng.normal(size=SAMPLES)
     room += rng.uniform(0, 3) * np.cumsum(room - room.mean()) / 40  # rumble
-    room *= 10 ** rng.uniform(-1.3, -0.3) / room.std()  # 6 to 26 dB below a word
+    room *= 10 ** rng.uniform(-1.2, 0.1) / room.std()  # 24 dB below a word to 2 dB above
     return np.clip(32767 * loudness * 0.3 * (sound + room), -32768, 32767).astype(np.int16)
 
 
