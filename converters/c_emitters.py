@@ -19,6 +19,7 @@ from keras_gxnor.converters.c_calls import (
     window,
     window_note,
 )
+from keras_gxnor.errors import UnsupportedGraphError
 
 _KERNELS = {g.Dense: c_kernels.dense, g.Conv2D: c_kernels.conv}
 _FLOATS = (g.Affine, g.Divide)
@@ -242,6 +243,21 @@ def _sign(walk, index, node):
     return walk.program.call("sign", "gxnor_sign", arguments, made, value, tables, note)
 
 
+def _lookup(walk, index, node):
+    value, made = walk.values[node.inputs[0]], walk.program.codes(node, walk.types[index])
+    if value.form != "bytes":
+        raise UnsupportedGraphError(
+            f"Node `{node.name}` must look up codes of an input in C. Received: what `{value.node}` makes"
+        )
+    flip, zero = input_bytes(walk.graph.nodes[value.buffer].op.spec)
+    table = planes.pack(node.op.table, made.planes)
+    group = made.words * made.planes
+    arguments = [value.place, flip, zero, "{name}_weights", len(table), group, made.place, value.size]
+    tables = [Table("weights", "uint32_t", table)]
+    note = f", rows of {len(table)}"
+    return walk.program.call("lookup", "gxnor_lookup", arguments, made, value, tables, note)
+
+
 def _shape(walk, index, node):
     """The same values, which stay where they are."""
     value, kind = walk.values[node.inputs[0]], walk.types[index]
@@ -270,6 +286,13 @@ def _unsliced(walk, index, value):
     return walk.program.call("sums", "gxnor_unslice", arguments, made, value, note=", codes to integers")
 
 
+def _quantize(walk, index, node):
+    raise UnsupportedGraphError(
+        f"Node `{node.name}`: C has no 8-bit activations. Use a ternary DiscreteActivation, or "
+        f'target="tflite". Received: Quantize with {node.op.levels} levels'
+    )
+
+
 _EMITTERS = {
     g.Input: _input,
     g.Dense: _kernel,
@@ -281,6 +304,8 @@ _EMITTERS = {
     g.Add: _add,
     g.Concat: _concat,
     g.Sign: _sign,
+    g.Lookup: _lookup,
     g.Flatten: _shape,
     g.Reshape: _shape,
+    g.Quantize: _quantize,
 }

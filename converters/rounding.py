@@ -98,7 +98,7 @@ def check(name: str, step: Step, threshold, low, high, input_scale: np.float32):
     expected = threshold.space.codes().astype(np.int64)[reached]
     sums = step.gain * acc + step.bias
     for label, model in MODELS.items():
-        codes = model(sums, np.float32(input_scale), filter_scales(step, input_scale))
+        codes = np.clip(model(sums, np.float32(input_scale), filter_scales(step, input_scale)), -1, 1)
         wrong = np.argwhere(codes != expected)
         if len(wrong):
             row, channel = wrong[0]
@@ -106,6 +106,37 @@ def check(name: str, step: Step, threshold, low, high, input_scale: np.float32):
                 f"Threshold `{name}`, channel {channel}: accumulator {acc[row, channel]} must "
                 f"become {expected[row, channel]}, but kernels that round as `{label}` would "
                 f"give {codes[row, channel]}. The file was not made; please report this."
+            )
+
+
+def keeps(threshold, low, high) -> bool:
+    """Whether a step gives every accumulator in low..high as it is: a kernel of multiplier 1.
+
+    Args:
+        threshold: The unflipped `graph.Threshold`.
+        low, high: Integers of shape (channels,), the reachable accumulators.
+    """
+    codes = threshold.space.codes().astype(np.int64)
+    if low.min() < codes[0] or high.max() > codes[-1]:
+        return False
+    acc = np.arange(low.min(), high.max() + 1)[:, None]
+    made = codes[(acc[:, :, None] >= threshold.thresholds).sum(-1)]
+    return bool(((made == acc) | (acc < low) | (acc > high)).all())
+
+
+def check_kept(name: str, low, high):
+    """Proves that every kernel keeps the accumulators low..high at multiplier 1.
+
+    Raises:
+        VerificationError: naming node, accumulator and rounding model.
+    """
+    acc = np.arange(low.min(), high.max() + 1)
+    for label, model in MODELS.items():
+        wrong = acc[model(acc, np.float32(1), np.ones(1, np.float32)) != acc]
+        if wrong.size:
+            raise VerificationError(
+                f"Threshold `{name}`: accumulator {wrong[0]} must stay as it is, but kernels that round as "
+                f"`{label}` would change it. The file was not made; please report this."
             )
 
 
@@ -118,14 +149,14 @@ def _borders(thresholds, low, high):
 
 def _float_half_even(sums, input_scale, scales):
     """float32 throughout: float32(sum) times the float32 product of the scales."""
-    return _clip(np.rint(sums.astype(np.float32) * (input_scale * scales)))
+    return np.rint(sums.astype(np.float32) * (input_scale * scales)).astype(np.int64)
 
 
 def _float_half_away(sums, input_scale, scales):
     """The same with the scales multiplied in double first, and halves away from zero."""
     scale = (np.float64(input_scale) * scales.astype(np.float64)).astype(np.float32)
     product = (sums.astype(np.float32) * scale).astype(np.float64)
-    return _clip(np.trunc(product + np.copysign(0.5, product)))
+    return np.trunc(product + np.copysign(0.5, product)).astype(np.int64)
 
 
 def _q31(input_scale, scales):
@@ -151,7 +182,7 @@ def _q31_once(divide):
 
     def model(sums, input_scale, scales):
         q, shift = _q31(input_scale, scales)
-        return _clip(divide(sums * q, 31 - shift))
+        return divide(sums * q, 31 - shift)
 
     return model
 
@@ -162,18 +193,13 @@ def _q31_twice(divide):
     def model(sums, input_scale, scales):
         q, shift = _q31(input_scale, scales)
         high = _half_up((sums << np.maximum(shift, 0)) * q, np.int64(31))
-        return _clip(divide(high, np.maximum(-shift, 0)))
+        return divide(high, np.maximum(-shift, 0))
 
     return model
 
 
-def _clip(x):
-    """RELU_N1_TO_1 at scale 1."""
-    return np.clip(x, -1, 1).astype(np.int64)
-
-
 # How kernels round -> function(sums int64 (..., channels), input scale, filter scales float32)
-# that gives the int8 output of a kernel with RELU_N1_TO_1 at scale 1. LiteRT and TFLite
+# that gives the output of a kernel at scale 1, before it is clipped. LiteRT and TFLite
 # Micro were measured (tests/unit/test_rounding.py repeats that); the second model is a
 # neighbor that other float kernels may choose.
 MODELS = {

@@ -242,6 +242,10 @@ def _sign(n, call, source, shares):
     return {"sign": words, "sign, plane": words * n["planes"]}
 
 
+def _lookup(n, call, source, shares):
+    return {"lookup": n["size"], "lookup, word": n["size"] * n["group"]}
+
+
 def _float(n, call, source, shares):
     return {"float": n["size"]}
 
@@ -269,6 +273,7 @@ _WORK = {
     "gxnor_depthwise_trits_step": _depthwise_trits,
     "gxnor_depthwise_step": _depthwise,
     "gxnor_depthwise_steps": _depthwise,
+    "gxnor_lookup": _lookup,
     "gxnor_maxpool": _maxpool,
     "gxnor_maxpool_codes": _maxpool_codes,
     "gxnor_maxpool_sums": _maxpool_sums,

@@ -39,13 +39,14 @@ from keras_gxnor.layers import (  # noqa: E402
     GXNORDense,
     GXNORDepthwiseConv1D,
     GXNORDepthwiseConv2D,
+    GXNOREmbedding,
     GXNORSeparableConv1D,
     GXNORSeparableConv2D,
 )
 from keras_gxnor.memory import TrainingMemory, training_memory  # noqa: E402
 from keras_gxnor.optimizers import DSTOptimizer  # noqa: E402
-from keras_gxnor.quantizers import MultiStep  # noqa: E402
-from keras_gxnor.spaces import DiscreteSpace, GradedSpace  # noqa: E402
+from keras_gxnor.quantizers import MultiStep, QuantizedReLU  # noqa: E402
+from keras_gxnor.spaces import DiscreteSpace, GradedSpace, IntegerSpace  # noqa: E402
 from keras_gxnor.version import __version__  # noqa: E402
 
 __all__ = [
@@ -60,15 +61,18 @@ __all__ = [
     "GXNORDense",
     "GXNORDepthwiseConv1D",
     "GXNORDepthwiseConv2D",
+    "GXNOREmbedding",
     "GXNORSeparableConv1D",
     "GXNORSeparableConv2D",
     "GradedSpace",
     "GradientIncrement",
     "Graph",
     "InputSpec",
+    "IntegerSpace",
     "KerasIncrement",
     "MomentumIncrement",
     "MultiStep",
+    "QuantizedReLU",
     "TrainingMemory",
     "__version__",
     "callbacks",

@@ -206,6 +206,16 @@ def _check_sign(node, source):
     return ops.TensorType(source.shape, "code", ends.min(0), ends.max(0))
 
 
+def _check_lookup(node, source):
+    table = _array(node, node.op.table, "table", np.int8, 2)
+    if table.size == 0 or table.min() < -127:
+        _fail(node, "`table` must not be empty and lie in -127..127", table.shape)
+    if source.kind != "code":
+        _fail(node, "Lookup reads codes", source.kind)
+    low, high = (end.astype(np.int64) for end in (table.min(0), table.max(0)))
+    return ops.TensorType((*source.shape, table.shape[1]), "code", low, high)
+
+
 def _check_flatten(node, source):
     places = math.prod(source.shape[:-1])
     low, high = (np.tile(b, places) if b.size else b for b in (source.low, source.high))
@@ -265,6 +275,7 @@ _CHECKS = {
     ops.Concat: _check_concat,
     ops.Threshold: _check_threshold,
     ops.Sign: _check_sign,
+    ops.Lookup: _check_lookup,
     ops.Flatten: _check_flatten,
     ops.Reshape: _check_reshape,
     ops.Divide: _check_divide,

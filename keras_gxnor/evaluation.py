@@ -17,7 +17,13 @@ from keras_gxnor.layers.base import DiscreteKernel
 from keras_gxnor.lowering import fold_rescaling, input_specs
 from keras_gxnor.lowering.advice import NOTHING
 
-_AVERAGES = (keras.layers.AveragePooling2D, keras.layers.GlobalAveragePooling2D)
+_L = keras.layers
+_AVERAGES = (
+    _L.AveragePooling1D,
+    _L.AveragePooling2D,
+    _L.GlobalAveragePooling1D,
+    _L.GlobalAveragePooling2D,
+)
 
 
 def plain(model, spec, q):
@@ -117,49 +123,85 @@ class _Walk:
         floats, integers, unit = (getattr(read[0], field.name) for field in dataclasses.fields(_Value))
         if isinstance(layer, DiscreteKernel) and integers is not None and self._exact:
             self.inexact.append((layer, read[0]))
-            codes, scale = _codes(layer)
-            return _Value(layer.finish(layer.linear(integers, *codes) * np.float32(unit * scale)))
+            return _exact_sums(layer, integers, unit)
         made = layer([v.floats for v in read] if len(read) > 1 else floats, training=False)
+        if type(layer) is _L.Average:
+            return _averaged(made, read)
         if type(layer) in _AVERAGES:
             count = _window(layer, floats.shape)
             if integers is not None or not g.is_power_of_two(count):
                 whole, unit = (integers, unit) if integers is not None else _grid(floats)
                 if whole is not None:
                     return _Value(made, tf.round(layer(whole) * count), unit / count)
-                return _Value(made)
-        same = all(v.integers is not None and v.unit == unit for v in read)
-        if not (same and _keeps_integers(layer)):
             return _Value(made)
-        whole = [v.integers for v in read] if len(read) > 1 else integers
-        return _Value(made, layer(whole, training=False), unit)
+        if integers is not None and type(layer) is _L.Rescaling and _only_a_unit(layer):
+            return _Value(made, integers * np.sign(layer.scale), unit * abs(float(layer.scale)))
+        if any(v.integers is None for v in read) or not _keeps_integers(layer):
+            return _Value(made)
+        unit = min(v.unit for v in read)
+        whole = [v.integers * np.float32(v.unit / unit) for v in read]
+        return _Value(made, layer(whole if len(read) > 1 else whole[0], training=False), unit)
+
+
+def _exact_sums(layer, integers, unit):
+    """What a kernel makes of integers, and the sums themselves if nothing follows them."""
+    codes, scale = _codes(layer)
+    sums = layer.linear(integers, *codes)
+    bare = layer.bias is None and layer.activation is keras.activations.linear
+    made = layer.finish(sums * np.float32(unit * scale))
+    return _Value(made, sums, unit * scale) if bare else _Value(made)
+
+
+def _averaged(made, read):
+    """The value of an Average: the sum of the integers, where Keras rounds its division or did before."""
+    if g.is_power_of_two(len(read)) and all(v.integers is None for v in read):
+        return _Value(made)
+    pairs = [_grid(v.floats) if v.integers is None else (v.integers, v.unit) for v in read]
+    unit = min(unit for _, unit in pairs)
+    total = tf.add_n([whole * np.float32(each / unit) for whole, each in pairs])
+    return _Value(made, total, unit / len(read))
 
 
 def _keeps_integers(layer) -> bool:
     """Whether a layer makes integers of integers, in the same unit."""
-    kinds = {*NOTHING, *_MERGES, *_MOVES}
-    return type(layer) in kinds or getattr(layer, "activation", None) is keras.activations.linear
+    if type(layer) is _L.Activation:
+        return layer.activation is keras.activations.linear
+    return type(layer) in {*NOTHING, *_MERGES, *_MOVES}
 
 
-_MERGES = (keras.layers.Add, keras.layers.Subtract, keras.layers.Concatenate)
+def _only_a_unit(layer) -> bool:
+    """Whether a Rescaling multiplies by one number and nothing else."""
+    return not np.ndim(layer.scale) and layer.scale != 0 and not np.any(layer.offset)
+
+
+_MERGES = (_L.Add, _L.Subtract, _L.Concatenate)
 _MOVES = (
-    keras.layers.Flatten,
-    keras.layers.Reshape,
-    keras.layers.MaxPooling2D,
-    keras.layers.GlobalMaxPooling2D,
-    keras.layers.ZeroPadding2D,
+    _L.Flatten,
+    _L.Reshape,
+    _L.Permute,
+    _L.MaxPooling1D,
+    _L.MaxPooling2D,
+    _L.GlobalMaxPooling1D,
+    _L.GlobalMaxPooling2D,
+    _L.ZeroPadding1D,
+    _L.ZeroPadding2D,
+    _L.Cropping1D,
+    _L.Cropping2D,
+    _L.UpSampling1D,
+    _L.UpSampling2D,
 )
 
 
 def _grid(floats):
     """(integers, unit 2^-k) of floats that are codes of an activation; (None, 1) of NaN."""
-    for unit in (2.0**-k for k in range(24)):
+    for unit in (2.0**-k for k in range(48)):
         if bool(tf.reduce_all(tf.round(floats / unit) * unit == floats)):
             return floats / unit, unit
     return None, 1.0
 
 
 def _window(layer, shape) -> int:
-    return math.prod(getattr(layer, "pool_size", shape[1:3]))
+    return math.prod(getattr(layer, "pool_size", shape[1:-1]))
 
 
 def _explained(layer, read) -> bool:

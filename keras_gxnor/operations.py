@@ -162,6 +162,16 @@ class Sign:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
+class Lookup:
+    """y = table[x], a row for every code of the input (an embedding); below 0 the first, beyond all the last.
+
+    table: int8 of shape (rows, channels).
+    """
+
+    table: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
 class Flatten:
     """All values in one axis, row-major (channel fastest)."""
 
@@ -210,8 +220,8 @@ class Quantize:
 
 
 Op = (
-    Input | Dense | Conv2D | MaxPool2D | SumPool2D | Pad2D | Add | Concat | Threshold | Sign | Flatten
-    | Reshape | Divide | Affine | Quantize
+    Input | Dense | Conv2D | MaxPool2D | SumPool2D | Pad2D | Add | Concat | Threshold | Sign | Lookup
+    | Flatten | Reshape | Divide | Affine | Quantize
 )
 
 

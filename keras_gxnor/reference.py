@@ -175,6 +175,10 @@ def _sign(op, x):
     return x * op.signs.astype(np.int32)
 
 
+def _lookup(op, x):
+    return op.table.astype(np.int32)[np.clip(x, 0, len(op.table) - 1)]
+
+
 def _flatten(op, x):
     return x.reshape(len(x), -1)
 
@@ -207,6 +211,7 @@ _OPS = {
     g.Concat: _concat,
     g.Threshold: _threshold,
     g.Sign: _sign,
+    g.Lookup: _lookup,
     g.Flatten: _flatten,
     g.Reshape: _reshape,
     g.Divide: _divide,

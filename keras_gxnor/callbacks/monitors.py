@@ -46,7 +46,8 @@ class KernelMonitor(_Monitor):
     """Logs how discrete kernels move and what they hold.
 
     Adds to the logs of every epoch, over all discrete kernels (`kernel/...`) and, if asked
-    for, of each layer (`conv1/...`):
+    for, of each layer (`conv1/...`; of each kernel, `separable1/pointwise_kernel/...`, where a
+    layer has several):
 
     - `transition_rate`: share of the weights whose state one training step changed, mean
       over the sampled steps (with `steps_per_execution`: one execution).
@@ -113,7 +114,7 @@ class KernelMonitor(_Monitor):
         changed = _shares(self._start or now, now)
         rates = np.mean(self._rates, axis=0) if self._rates else np.zeros(len(now))
         measured = {}
-        names = labels([_layer_name(v.path) for v in variables])
+        names = labels(_kernel_names([v.path for v in variables]))
         for name, variable, codes, rate, share in zip(names, variables, now, rates, changed):
             ends = np.abs(codes.astype(np.int16)) == variable.space.max_code
             values = kernels.read(variable).numpy()
@@ -158,8 +159,15 @@ def _shares(before, after):
     return [float(np.mean(a != b)) for a, b in zip(before, after)]
 
 
-def _layer_name(path):
-    return path.split("/")[-2] if "/" in path else path
+def _kernel_names(paths):
+    """The names of the layers, and behind them those of the kernels where a layer has several."""
+    holders = [path.rpartition("/")[0] for path in set(paths)]
+    names = []
+    for path in paths:
+        holder, _, kernel = path.rpartition("/")
+        layer = holder.rpartition("/")[2] or kernel
+        names.append(f"{layer}/{kernel}" if holder and holders.count(holder) > 1 else layer)
+    return names
 
 
 class ActivationMonitor(_Monitor):

@@ -4,6 +4,7 @@ from keras_gxnor.layers.activation import DiscreteActivation
 from keras_gxnor.layers.conv import GXNORConv1D, GXNORConv2D
 from keras_gxnor.layers.dense import GXNORDense
 from keras_gxnor.layers.depthwise import GXNORDepthwiseConv1D, GXNORDepthwiseConv2D
+from keras_gxnor.layers.embedding import GXNOREmbedding
 from keras_gxnor.layers.separable import GXNORSeparableConv1D, GXNORSeparableConv2D
 from keras_gxnor.layers.transpose import GXNORConv2DTranspose
 
@@ -15,6 +16,7 @@ __all__ = [
     "GXNORDense",
     "GXNORDepthwiseConv1D",
     "GXNORDepthwiseConv2D",
+    "GXNOREmbedding",
     "GXNORSeparableConv1D",
     "GXNORSeparableConv2D",
 ]

@@ -5,7 +5,6 @@ import numpy as np
 
 from keras_gxnor import kernels, packing, quantizers, spaces, storage
 from keras_gxnor.errors import InvalidArgumentError
-from keras_gxnor.quantizers import MultiStep
 
 
 class DiscreteKernel:
@@ -98,10 +97,11 @@ class DiscreteKernel:
         """The kernels as values in the compute dtype; adds their regularization losses."""
         read = []
         for name, prefix in self.KERNELS.items():
-            read.append(kernels.read(self.kernel_variable(name), self.compute_dtype))
+            variable = self.kernel_variable(name)
+            read.append(kernels.read(variable, self.compute_dtype))
             regularizer = getattr(self, f"{prefix}_regularizer")
-            if regularizer is not None:
-                self.add_loss(regularizer(read[-1]))
+            if regularizer is not None:  # as Keras', of float32 whatever the compute dtype
+                self.add_loss(regularizer(kernels.read(variable, self.variable_dtype)))
         return read
 
     @property
@@ -199,8 +199,6 @@ def _space(identifier, name):
 
 def _activation(identifier):
     """A quantizer if `identifier` names one, else whatever Keras makes of it."""
-    if isinstance(identifier, (keras.layers.Layer, MultiStep)):
-        return quantizers.get(identifier)
-    if isinstance(identifier, str) and identifier in spaces.names():
+    if isinstance(identifier, keras.layers.Layer) or quantizers.is_name(identifier):
         return quantizers.get(identifier)
     return identifier

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from keras_gxnor import graph as g
-from keras_gxnor import topology
+from keras_gxnor import rewrites, topology
 from keras_gxnor.errors import InvalidArgumentError, UnsupportedLayerError
 from keras_gxnor.lowering.advice import NOTHING
 from keras_gxnor.lowering.flow import Lowering
@@ -62,7 +62,7 @@ def from_keras(model, input_spec=None, name=None) -> g.Graph:
         if call.output not in done:
             flows[call.output] = lower(low, call.layer, [flows[t] for t in call.inputs])
     outputs = tuple(low.finish(flows[t], name or model.name) for t in found.outputs)
-    graph = g.Graph(tuple(low.nodes), outputs, name or model.name)
+    graph = rewrites.pruned(g.Graph(tuple(low.nodes), outputs, name or model.name))
     graph.check()
     return graph
 

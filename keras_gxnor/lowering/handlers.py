@@ -7,14 +7,14 @@ import numpy as np
 
 from keras_gxnor import graph as g
 from keras_gxnor import thresholds
-from keras_gxnor.layers import DiscreteActivation
+from keras_gxnor.layers import DiscreteActivation, GXNOREmbedding
 from keras_gxnor.lowering import kernels
 from keras_gxnor.lowering.advice import NOTHING, nearest, unsupported
 from keras_gxnor.lowering.flow import Flow, Lowering, small_sums
 from keras_gxnor.lowering.merges import MERGES, negated
 from keras_gxnor.lowering.pooling import POOLING
 from keras_gxnor.lowering.shapes import SHAPES
-from keras_gxnor.quantizers import MultiStep
+from keras_gxnor.quantizers import MultiStep, QuantizedReLU
 
 _L = keras.layers
 
@@ -57,7 +57,7 @@ def _kernel(low, layer, flow):
         )
     space = layer.kernel_space.readout
     _exact_space(layer, space)
-    unit = flow.unit * space.scale / flow.divisor
+    unit = flow.unit * space.scale ** len(layer.KERNELS) / flow.divisor
     sums = dataclasses.replace(kernels.sums(low, layer, flow), unit=unit, divisor=1)
     if layer.bias is not None:
         bias = np.asarray(layer.bias.numpy())
@@ -66,10 +66,15 @@ def _kernel(low, layer, flow):
     return _activate(low, layer, layer.activation, sums, f"{layer.name}.step")
 
 
+def _embedding(low, layer, flow):
+    _exact_space(layer, layer.kernel_space.readout)
+    return kernels.embedding(low, layer, flow)
+
+
 def _activate(low, layer, activation, flow, name):
     if activation is None or activation is keras.activations.linear:
         return flow
-    if not isinstance(activation, MultiStep):
+    if not isinstance(activation, (MultiStep, QuantizedReLU)):
         unsupported(
             layer,
             f"its activation is {getattr(activation, '__name__', activation)!r}",
@@ -77,6 +82,22 @@ def _activate(low, layer, activation, flow, name):
         )
     if flow.feature_stages:
         unsupported(layer, "it normalizes after a Flatten across pixels", "Flatten after it")
+    done = (_quantized if isinstance(activation, QuantizedReLU) else _stepped)(
+        low, layer, activation, flow, name
+    )
+    for late, op in flow.late:
+        done = low.emit(late, op, done)
+    return dataclasses.replace(done, divisor=1)
+
+
+def _quantized(low, layer, activation, flow, name):
+    """A ReLU in steps: what Keras does to the sums stays float32, up to the codes."""
+    op = g.Quantize(1 / activation.scale, activation.levels)
+    return low.emit(name, op, low.floats(flow, f"{layer.name}.floats"), unit=activation.scale)
+
+
+def _stepped(low, layer, activation, flow, name):
+    """What Keras does to the sums, folded into integer thresholds on them."""
     space = activation.space
     _exact_space(layer, space)
 
@@ -85,14 +106,11 @@ def _activate(low, layer, activation, flow, name):
         return np.rint(values / space.scale).reshape(-1, flow.channels).astype(np.int64)
 
     found, flipped = thresholds.search(codes_at, flow.type.low, flow.type.high, space.codes())
-    done = low.emit(name, g.Threshold(found, flipped, space), flow, unit=space.scale)
-    for late, op in flow.late:
-        done = low.emit(late, op, done)
-    return dataclasses.replace(done, divisor=1)
+    return low.emit(name, g.Threshold(found, flipped, space), flow, unit=space.scale)
 
 
 def _activation(low, layer, flow):
-    quantizer = layer.quantizer if isinstance(layer, DiscreteActivation) else layer.activation
+    quantizer = layer.resolved() if isinstance(layer, DiscreteActivation) else layer.activation
     return _activate(low, layer, quantizer, flow, layer.name)
 
 
@@ -137,6 +155,7 @@ def _rescaling(low, layer, flow):
 
 _HANDLERS = {
     **dict.fromkeys(kernels.KERNELS, _kernel),
+    GXNOREmbedding: _embedding,
     DiscreteActivation: _activation,
     _L.Activation: _activation,
     _L.BatchNormalization: _batch_normalization,

@@ -77,7 +77,7 @@ def test_every_accumulator_not_only_the_borders(label):
     acc = np.arange(-300, 301)[:, None]
     expected = (acc[:, :, None] >= thresholds).sum(-1) - 1
     scales = rounding.filter_scales(step, np.float32(1 / 255))
-    codes = rounding.MODELS[label](step.gain * acc + step.bias, np.float32(1 / 255), scales)
+    codes = rounding.MODELS[label](step.gain * acc + step.bias, np.float32(1 / 255), scales).clip(-1, 1)
     reachable = (low <= acc) & (acc <= high)
     np.testing.assert_array_equal(codes[reachable], expected[reachable])
 
@@ -174,5 +174,20 @@ def test_models_are_what_the_kernels_do(kind, kernels):
     codes = interpreters.run(model, x, kernels).reshape(-1, CHANNELS)
     sums = SUMS[:, None].astype(np.int64) + bias
     for name, rounded in rounding.MODELS.items():
-        wrong = np.count_nonzero(codes != rounded(sums, ONE, multiplier))
+        wrong = np.count_nonzero(codes != rounded(sums, ONE, multiplier).clip(-1, 1))
         assert (wrong == 0) == (name == label), f"{name}: {wrong} differ"
+
+
+def test_sums_that_are_codes_are_kept_by_every_kernel(monkeypatch):
+    bound = np.array([9, 64])
+    space = DiscreteSpace(7)
+    steps = np.tile(np.arange(-63, 65, dtype=np.int32), (2, 1))
+    threshold = g.Threshold(steps, np.zeros(2, bool), space)
+    assert rounding.keeps(threshold, -bound, bound)
+    assert not rounding.keeps(threshold, -bound, bound + 1)
+    moved = dataclasses.replace(threshold, thresholds=steps + np.int32([[0], [1]]))
+    assert not rounding.keeps(moved, -bound, bound)
+    rounding.check_kept("t", -bound, bound)
+    monkeypatch.setitem(rounding.MODELS, "odd", lambda sums, *scales: sums + (sums == 64))
+    with pytest.raises(VerificationError, match=r"`t`: accumulator 64 .*`odd`"):
+        rounding.check_kept("t", -bound, bound)
