@@ -1,5 +1,6 @@
 """What the examples share: training one of our nets or its float twin, then shipping it."""
 
+import functools
 import json
 import pathlib
 
@@ -93,6 +94,15 @@ def layer_types(discrete):
     if discrete:
         return keras_gxnor.GXNORConv2D, keras_gxnor.GXNORDense
     return keras.layers.Conv2D, keras.layers.Dense
+
+
+def kind(discrete, ours, theirs, kernel_space="graded"):
+    """The class of layer of the float net, `theirs`, or `ours` with kernels of a space.
+
+    The kernels of `"graded"` are ternary for the network and on the device; while it is trained, each
+    has an 8-bit hidden state.
+    """
+    return functools.partial(ours, kernel_space=kernel_space) if discrete else theirs
 
 
 def train_twins(build, train_set, test_set, spec, epochs, batch_size, rate, seed):

@@ -23,7 +23,7 @@ import keras_gxnor
 from keras_gxnor.errors import InvalidArgumentError
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
-from common import block, layer_types, options, quicker, save, show, train_and_ship
+from common import block, kind, options, quicker, save, show, train_and_ship
 
 STEPS, RATE, AXES = 128, 64, 3
 # A power of two, so that Keras' own float sums are exact; -4 g to 3.97 g.
@@ -125,8 +125,8 @@ def read(folder):
 
 def build(classes, discrete=True):
     """The ternary net, or the same net in float32 with ReLU."""
-    _, dense = layer_types(discrete)
-    conv = keras_gxnor.GXNORConv1D if discrete else keras.layers.Conv1D
+    conv = kind(discrete, keras_gxnor.GXNORConv1D, keras.layers.Conv1D)
+    dense = kind(discrete, keras_gxnor.GXNORDense, keras.layers.Dense)
     same = {"padding": "same", "use_bias": False}
     return keras.Sequential(
         [

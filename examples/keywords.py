@@ -31,7 +31,7 @@ import keras
 import keras_gxnor
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
-from common import block, console, layer_types, options, quicker, save, scaled, ship, show, train_twins
+from common import block, console, kind, options, quicker, save, scaled, ship, show, train_twins
 from keyword_spotter import device, words
 from keyword_spotter.log_mel import BANDS, FRAMES, log_mel
 
@@ -42,12 +42,13 @@ CLIPS, HELD_OUT = 4000, 1000
 
 def build(classes, discrete=True):
     """The ternary net, or the same net in float32 with ReLU."""
-    conv, dense = layer_types(discrete)
-    depthwise = keras_gxnor.GXNORDepthwiseConv2D if discrete else keras.layers.DepthwiseConv2D
+    conv = kind(discrete, keras_gxnor.GXNORConv2D, keras.layers.Conv2D)
+    depthwise = kind(discrete, keras_gxnor.GXNORDepthwiseConv2D, keras.layers.DepthwiseConv2D)
+    dense = kind(discrete, keras_gxnor.GXNORDense, keras.layers.Dense)
     same = {"padding": "same", "use_bias": False}
-    layers = block(conv(32, 5, strides=2, **same), discrete=discrete)
-    for filters, strides in ((64, 2), (64, 1), (64, 1)):
-        layers += block(depthwise(3, strides=strides, **same), discrete=discrete)
+    layers = block(conv(64, 5, strides=2, **same), discrete=discrete)
+    for filters, strides in ((64, 2), (128, 2)):
+        layers += block(depthwise(5, strides=strides, **same), discrete=discrete)
         layers += block(conv(filters, 1, **same), discrete=discrete)
     layers += [
         keras.layers.GlobalAveragePooling2D(),

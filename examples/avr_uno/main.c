@@ -81,7 +81,6 @@ int main(void)
         TIFR1 = 1 << TOV1;
         TCCR1B = (1 << CS11) | (1 << CS10); /* one tick is 64 cycles */
         digits_avr_run(input, logits, scratch);
-        TCCR1B = 0;
         ticks = TIFR1 & (1 << TOV1) ? 0 : TCNT1; /* 0: more than 65535 */
         show("\nclass ", (uint32_t)digits_avr_argmax(logits));
         show(" logits ", gxnor_digest(2166136261u, (const uint32_t *)(const void *)logits,

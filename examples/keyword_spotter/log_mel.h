@@ -2,8 +2,8 @@
  *
  * Computes, bit for bit, what log_mel.py does: it is the definition. Samples are int16 at 16 kHz; a
  * frame of LOG_MEL_FRAME of them gives LOG_MEL_BANDS bytes, each eight times the logarithm to base 2
- * of the energy in a band, less LOG_MEL_OFFSET. No float, no malloc, no libc, no writable static
- * data. 64-bit products: one instruction each on Cortex-M3 and larger, a function on Cortex-M0.
+ * of the energy in a band, less LOG_MEL_OFFSET; of a clip the mean of each band is taken off. No float,
+ * no malloc, no libc, no writable static data. 64-bit products: one instruction each on Cortex-M3 and larger, a function on Cortex-M0.
  *
  * How to use it: in one C or C++ file,
  *
@@ -11,7 +11,8 @@
  *     #include "log_mel.h"
  *
  * and in any other file only the #include. log_mel does a whole clip; a device that listens all
- * the time calls log_mel_frame every LOG_MEL_HOP samples and keeps the last LOG_MEL_FRAMES rows.
+ * the time calls log_mel_frame every LOG_MEL_HOP samples, keeps the last LOG_MEL_FRAMES rows, and
+ * centers a copy of them.
  *
  * SPDX-License-Identifier: 0BSD
  */
@@ -30,7 +31,10 @@ extern "C" {
 void log_mel_frame(const int16_t pcm[LOG_MEL_FRAME], uint8_t features[LOG_MEL_BANDS],
                    int32_t scratch[LOG_MEL_FRAME]);
 
-/* The features of a clip, frame by frame. */
+/* Puts each code of a clip in relation to the mean of its band: code - mean + 128. */
+void log_mel_center(uint8_t features[LOG_MEL_FRAMES * LOG_MEL_BANDS]);
+
+/* The features of a clip: frame by frame, then centered. */
 void log_mel(const int16_t pcm[LOG_MEL_SAMPLES], uint8_t features[LOG_MEL_FRAMES * LOG_MEL_BANDS],
              int32_t scratch[LOG_MEL_FRAME]);
 
@@ -156,16 +160,32 @@ void log_mel_frame(const int16_t pcm[LOG_MEL_FRAME], uint8_t features[LOG_MEL_BA
     }
 }
 
+void log_mel_center(uint8_t features[LOG_MEL_FRAMES * LOG_MEL_BANDS])
+{
+    int32_t band, k;
+
+    for (band = 0; band < LOG_MEL_BANDS; band++) {
+        int32_t sum = LOG_MEL_FRAMES / 2;
+        for (k = band; k < LOG_MEL_FRAMES * LOG_MEL_BANDS; k += LOG_MEL_BANDS) {
+            sum += features[k];
+        }
+        for (k = band; k < LOG_MEL_FRAMES * LOG_MEL_BANDS; k += LOG_MEL_BANDS) {
+            const int32_t code = features[k] - sum / LOG_MEL_FRAMES + 128;
+            features[k] = (uint8_t)(code < 0 ? 0 : code > 255 ? 255 : code);
+        }
+    }
+}
+
 void log_mel(const int16_t pcm[LOG_MEL_SAMPLES], uint8_t features[LOG_MEL_FRAMES * LOG_MEL_BANDS],
              int32_t scratch[LOG_MEL_FRAME])
 {
     int32_t frame;
 
     for (frame = 0; frame < LOG_MEL_FRAMES; frame++) {
-        log_mel_frame(pcm, features, scratch);
+        log_mel_frame(pcm, features + frame * LOG_MEL_BANDS, scratch);
         pcm += LOG_MEL_HOP;
-        features += LOG_MEL_BANDS;
     }
+    log_mel_center(features);
 }
 
 #endif /* LOG_MEL_IMPLEMENTATION */
