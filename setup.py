@@ -45,6 +45,7 @@ setup(
     packages=[
         "keras_gxnor",
         "keras_gxnor.callbacks",
+        "keras_gxnor.conversion",
         "keras_gxnor.converters",
         "keras_gxnor.increments",
         "keras_gxnor.lowering",

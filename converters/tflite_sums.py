@@ -26,7 +26,7 @@ from keras_gxnor.errors import GraphError
 _INT16_LIMIT = (1 << 15) - 1
 _MOST_DIGITS = 4
 # Bytes of file a digit costs, beside the weights they share.
-_DIGIT_COST = 700
+_DIGIT_COST = 800
 
 
 def sums(net, index) -> Value:
@@ -58,7 +58,7 @@ def _digits(net, index) -> tuple[int, int]:
     size = max(-int(read.low.min()) - 1, int(read.high.max())).bit_length()
     for count in range(1, _MOST_DIGITS + 1):
         bits = -(-size // count)
-        if count > 1 and 3 * weights < (count - 1) * _DIGIT_COST:
+        if count > 1 and 3 * weights < count * _DIGIT_COST:
             break
         if max(_peak(node, read, *ends) for ends in _digit_bounds(read, count, bits)) <= _INT16_LIMIT:
             return count, bits

@@ -14,6 +14,7 @@ if (_root / "converters" / "artifact.py").is_file():
 
 from keras_gxnor import (  # noqa: E402
     callbacks,
+    conversion,
     converters,
     distribute,
     errors,
@@ -23,6 +24,8 @@ from keras_gxnor import (  # noqa: E402
     reference,
     spaces,
 )
+from keras_gxnor.calibration import calibrate  # noqa: E402
+from keras_gxnor.conversion import discretize  # noqa: E402
 from keras_gxnor.graph import Graph, InputSpec  # noqa: E402
 from keras_gxnor.increments import (  # noqa: E402
     AdamIncrement,
@@ -75,8 +78,11 @@ __all__ = [
     "QuantizedReLU",
     "TrainingMemory",
     "__version__",
+    "calibrate",
     "callbacks",
+    "conversion",
     "converters",
+    "discretize",
     "distribute",
     "errors",
     "increments",

@@ -47,6 +47,11 @@ def lower(low: Lowering, layer, flows: list[Flow]) -> Flow:
     return handler(low, layer, *flows)
 
 
+def handles(layer) -> bool:
+    """Whether layers of this kind can be lowered, in the right place of a model."""
+    return type(layer) in {*_HANDLERS, *MERGES, *NOTHING}
+
+
 def _kernel(low, layer, flow):
     flow = small_sums(low, f"{layer.name}.codes", flow)
     if flow.pending:

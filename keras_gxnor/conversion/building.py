@@ -1,0 +1,124 @@
+"""The new model: the old one's layers cloned or replaced, others inserted, names and order kept."""
+
+import dataclasses
+
+import keras
+
+from keras_gxnor.conversion.planning import Role
+from keras_gxnor.conversion.registry import ACTIVATIONS, SWAPS
+from keras_gxnor.layers import DiscreteActivation
+
+_L = keras.layers
+_REFUSED = ("constraint", "regularizer", "quantization_config")  # codes are small as they are
+_KEPT = ("activity_regularizer",)
+
+
+@dataclasses.dataclass
+class Built:
+    """What a layer of the float model has become.
+
+    Attributes:
+        layer: The new layer.
+        before, norm, step: Those inserted around it, or None.
+    """
+
+    layer: keras.layers.Layer
+    before: keras.layers.Layer | None = None
+    norm: keras.layers.Layer | None = None
+    step: keras.layers.Layer | None = None
+
+    @property
+    def row(self):
+        """The layers in the order in which they are called."""
+        return [x for x in (self.before, self.layer, self.norm, self.step) if x is not None]
+
+
+class Builder:
+    """Builds the new model.
+
+    Args:
+        changes: {id of a layer: `Change`}.
+        spaces: {id of a layer: kernel space} of the swapped ones.
+        quantizers: {id of a layer: configuration of its DiscreteActivation}.
+        names: {(id of a layer, "before" | "norm" | "step"): name} of what is inserted.
+
+    Attributes:
+        built: {id of an old layer: `Built`}.
+    """
+
+    def __init__(self, changes, quantizers, names):
+        self._changes, self._quantizers, self._names = changes, quantizers, names
+        self.built, self._models = {}, {}
+
+    def rebuild(self, model):
+        """The new model in the place of a Sequential or Functional one; not compiled."""
+        if id(model) not in self._models:
+            build = self._sequential if isinstance(model, keras.Sequential) else self._functional
+            self._models[id(model)] = build(model)
+        return self._models[id(model)]
+
+    def _sequential(self, model):
+        tensor = model.inputs[0]
+        layers = [keras.Input(batch_shape=tensor.shape, dtype=tensor.dtype, name=tensor.name)]
+        for layer in model.layers:
+            layers += [self.rebuild(layer)] if isinstance(layer, keras.Model) else self._built(layer).row
+        return keras.Sequential(layers, name=model.name, trainable=model.trainable)
+
+    def _functional(self, model):
+        rows = {}
+
+        def clone(layer):
+            if isinstance(layer, (keras.Model, _L.InputLayer)):
+                new = self.rebuild(layer) if isinstance(layer, keras.Model) else layer
+                rows[id(new)] = [new]
+                return new
+            built = self._built(layer)
+            rows[id(built.layer)] = built.row
+            return built.layer
+
+        def call(layer, *args, **kwargs):
+            row = rows[id(layer)]
+            at = row.index(layer)
+            for ahead in row[:at]:
+                args = (ahead(*args), *args[1:])
+            made = layer(*args, **kwargs)
+            for after in row[at + 1 :]:
+                made = after(made)
+            return made
+
+        # A model without `compile`, since Keras would compile the clone with the same optimizer.
+        bare = keras.Model(model.input, model.output, name=model.name)
+        new = keras.models.clone_model(bare, clone_function=clone, call_function=call)
+        new.trainable = model.trainable
+        return new
+
+    def _built(self, layer) -> Built:
+        if id(layer) not in self.built:
+            change = self._changes[id(layer)]
+            made = Built(self._clone(layer, change))
+            for place in ("before", "norm"):
+                if getattr(change, place):
+                    setattr(made, place, _L.BatchNormalization(name=self._names[id(layer), place]))
+            if change.step:
+                made.step = self._activation(layer, self._names[id(layer), "step"])
+            self.built[id(layer)] = made
+        return self.built[id(layer)]
+
+    def _activation(self, layer, name):
+        return DiscreteActivation(**self._quantizers[id(layer)], name=name)
+
+    def _clone(self, layer, change):
+        config = layer.get_config()
+        if change.space:
+            kept = {k: v for k, v in config.items() if k in _KEPT or not k.endswith(_REFUSED)}
+            kept |= {"activation": None, "use_bias": False} if "use_bias" in kept else {}
+            return SWAPS[type(layer)].becomes(**kept, kernel_space=change.space)
+        if isinstance(layer, ACTIVATIONS) and change.role is Role.STEP:
+            return self._activation(layer, layer.name)
+        if isinstance(layer, ACTIVATIONS) and change.role is Role.DROP:
+            return _L.Activation("linear", name=layer.name)
+        if isinstance(layer, _L.BatchNormalization):
+            config |= {"scale": True, "center": True}
+        if type(layer) in SWAPS and "use_bias" in config:  # left: it takes up what steps shift
+            config["use_bias"] = True
+        return type(layer).from_config(config)

@@ -1,0 +1,204 @@
+"""Float Keras models to discrete ones: the two functions that a user calls."""
+
+import re
+
+import keras
+
+from keras_gxnor import quantizers, spaces, topology
+from keras_gxnor.callbacks import reestimate_batch_normalization
+from keras_gxnor.conversion.building import Builder
+from keras_gxnor.conversion.calibration import Fit, examples, fit, measure
+from keras_gxnor.conversion.planning import Planner, Role
+from keras_gxnor.conversion.registry import ACTIVATIONS, SWAPS, activation_of
+from keras_gxnor.conversion.report import inserted_names, table
+from keras_gxnor.conversion.table import Table
+from keras_gxnor.conversion.weights import Transfer
+from keras_gxnor.errors import InvalidArgumentError, UnsupportedLayerError
+from keras_gxnor.quantizers import QuantizedReLU
+
+_EIGHT_BITS = "int8"
+_ENDS = ("first", "last")
+
+
+def plan(
+    model,
+    kernel_space="ternary",
+    activation_space="ternary",
+    filters=None,
+    keep=_ENDS,
+    on_unsupported="leave",
+) -> Table:
+    """What `discretize` would do, without doing it.
+
+    Args:
+        model, kernel_space, activation_space, filters, keep, on_unsupported: As for
+            `discretize`.
+
+    Returns:
+        `Table` of the decisions, to print or to read row by row.
+
+    Raises:
+        As `discretize`.
+
+    Example:
+
+    >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(8, "relu"), keras.layers.Dense(2)])
+    >>> table = keras_gxnor.conversion.plan(model, keep=())
+    >>> [(row.layer, row.becomes) for row in table.inserted][0][1]
+    'BatchNormalization'
+    """
+    return _decide(model, kernel_space, activation_space, filters, keep, on_unsupported)[1]
+
+
+def discretize(
+    model,
+    kernel_space="ternary",
+    activation_space="ternary",
+    filters=None,
+    keep=_ENDS,
+    calibration_data=None,
+    reestimate=True,
+    on_unsupported="leave",
+    verbose=True,
+):
+    """A discrete model in the place of a float one: layers swapped, weights as near as codes get.
+
+    Every Dense, Conv1D, Conv2D, Conv2DTranspose, DepthwiseConv and SeparableConv layer becomes the
+    GXNOR layer of the same arguments and name; its codes are those of
+    `keras_gxnor.conversion.initial.codes_of` (ternary: Li et al. 2016), and what codes have no
+    room for, the scale of each channel and the bias, goes into the BatchNormalization that
+    follows. Hidden activations become DiscreteActivations whose thresholds, through the
+    normalization before them, are the best ones for what the float model computes on
+    `calibration_data`. What lowering needs and the model has not is inserted: a BatchNormalization
+    behind a kernel, a DiscreteActivation before a merge. An activation at the end (softmax,
+    sigmoid) is dropped: the new model ends in logits, so train it with `from_logits=True`.
+    All this is in the table that is printed.
+
+    The new model is near the old one, not equal to it. Train it on (with
+    `keras_gxnor.DSTOptimizer` and a rate that decays to 0): it starts ahead of a random one.
+
+    Args:
+        model: A built keras.Sequential or Functional model, with nested models, shared
+            layers and several inputs and outputs, if you like. It is not changed.
+        kernel_space: Space of the kernels: `"ternary"`, `"graded"` (trains best), `"binary"`,
+            `"z2"`..., see `keras_gxnor.spaces`.
+        activation_space: Space of hidden activations: `"ternary"`, `"binary"`, `"z2"`... or
+            `"uint8"`, a ReLU in 255 steps.
+        filters: Which layers are swapped: a regular expression that is searched in their
+            names, or a callable (layer) -> bool. None: all. The others stay float, and the
+            model cannot be lowered with them.
+        keep: Layers that get 8-bit weights (`"int8"`) instead of `kernel_space`: names, and
+            `"first"` and `"last"` for those that read an input or make an output. () for none.
+        calibration_data: Some hundred inputs of the model, an array or a structure of them as
+            for `model.predict`. None: noise, so that thresholds come from the batch
+            normalizations alone; give data if you have any.
+        reestimate: Whether to measure the statistics of batch normalization anew with
+            `calibration_data` (`keras_gxnor.callbacks.reestimate_batch_normalization`).
+        on_unsupported: `"leave"` layers that have no discrete form as they are, or `"raise"`.
+        verbose: Whether to print the table.
+
+    Returns:
+        A Keras model with the same names in the same order, not compiled.
+
+    Raises:
+        UnsupportedLayerError: if the model is subclassed, or if a layer has no discrete form
+            and `on_unsupported="raise"`.
+        InvalidArgumentError: if an argument is none of those above, or nothing is swapped.
+
+    Example:
+
+    >>> L = keras.layers
+    >>> model = keras.Sequential([
+    ...     keras.Input((4,)), L.Dense(8, "relu", name="a"), L.Dense(2, "softmax", name="b")])
+    >>> new = keras_gxnor.discretize(model, keep=(), verbose=False)
+    >>> [layer.name for layer in new.layers]
+    ['a', 'a_norm', 'a_step', 'b', 'b_norm']
+    """
+    planner, decisions, names = _decide(
+        model, kernel_space, activation_space, filters, keep, on_unsupported
+    )
+    if verbose:
+        print(decisions)
+    found, changes = planner.found, planner.changes
+    data, real = examples(found, calibration_data)
+    measured = measure(found, changes, data, settled=real)
+    quantizer = quantizers.get(activation_space)
+    fits = {
+        key: fit(measured[key].sample, _function(change), quantizer) if key in measured else Fit()
+        for key, change in changes.items()
+        if change.step or change.role is Role.STEP
+    }
+    configs = {key: _configuration(quantizer, found_fit) for key, found_fit in fits.items()}
+    builder = Builder(changes, configs, names)
+    new = builder.rebuild(model)
+    Transfer(planner, builder.built, fits, measured).run()
+    if real and reestimate:
+        reestimate_batch_normalization(new, calibration_data)
+    return new
+
+
+def _decide(model, kernel_space, activation_space, filters, keep, on_unsupported):
+    """(Planner, Table, names of inserted layers)."""
+    if on_unsupported not in ("leave", "raise"):
+        raise InvalidArgumentError(
+            f'`on_unsupported` must be "leave" or "raise". Received: {on_unsupported!r}'
+        )
+    spaces.get(kernel_space), quantizers.get(activation_space)
+    found = topology.read(model)
+    names = {call.layer.name for call in found.calls}
+    if isinstance(keep, str) or not set(keep) <= {*_ENDS, *names}:
+        raise InvalidArgumentError(
+            f'`keep` must be a tuple of "first", "last" and names of layers. Received: keep={keep!r}'
+        )
+    planner = Planner(found, kernel_space, _chosen(filters), tuple(keep))
+    for change in planner.changes.values():
+        if change.keeps and change.space:
+            change.space = _EIGHT_BITS
+    if not any(change.space for change in planner.changes.values()):
+        raise InvalidArgumentError(
+            f"Model `{model.name}` must have a layer to swap: {[kind.__name__ for kind in SWAPS]}, chosen "
+            f"by `filters`. Received: layers {sorted(names)}, filters={filters!r}"
+        )
+    inserted = inserted_names(planner.changes)
+    decisions = table(planner.changes, inserted, activation_space)
+    refused = [change for change in planner.changes.values() if change.left and change.chosen]
+    if refused and on_unsupported == "raise":
+        layer = refused[0].layer
+        raise UnsupportedLayerError(
+            f"Layer `{layer.name}` ({type(layer).__name__}) has no discrete form: {refused[0].left}. Replace "
+            'it, or pass on_unsupported="leave" to keep it float.'
+        )
+    return planner, decisions, inserted
+
+
+def _chosen(filters):
+    if filters is None:
+        return lambda layer: True
+    if isinstance(filters, (str, re.Pattern)):
+        return lambda layer: re.search(filters, layer.name) is not None
+    if callable(filters):
+        return lambda layer: bool(filters(layer))
+    raise InvalidArgumentError(
+        f"`filters` must be a regular expression or a callable (layer) -> bool. Received: {filters!r}"
+    )
+
+
+def _function(change):
+    """The float activation that a step takes the place of; None for one that was inserted."""
+    layer = change.layer
+    if change.role is not Role.STEP:
+        return None
+    if not isinstance(layer, ACTIVATIONS):
+        return activation_of(layer)
+    if isinstance(layer, keras.layers.PReLU):
+        slope = float(keras.ops.mean(layer.alpha))
+        return lambda y: keras.ops.leaky_relu(y, slope)
+    return layer
+
+
+def _configuration(quantizer, found: Fit):
+    """Arguments of a DiscreteActivation."""
+    config = quantizer.get_config()
+    if isinstance(quantizer, QuantizedReLU) and found.range:
+        config["range"] = found.range
+    return config

@@ -1,0 +1,79 @@
+"""The decisions of a plan in words: one row a layer, and names for the layers that are inserted."""
+
+import keras
+
+from keras_gxnor import spaces
+from keras_gxnor.conversion.planning import Role
+from keras_gxnor.conversion.registry import ACTIVATIONS, SWAPS, activation_of
+from keras_gxnor.conversion.table import LEFT, Decision, Table
+
+_PLACES = ("before", "norm", "step")
+_BETWEEN = {
+    "before": "normalizes what the step reads",
+    "norm": "holds scale and bias of the codes",
+    "step": "what follows reads codes",
+}
+
+
+def inserted_names(changes) -> dict:
+    """{(id of a layer, "before" | "norm" | "step"): unique name} of the layers to insert."""
+    taken, names = {change.layer.name for change in changes.values()}, {}
+    for key, change in changes.items():
+        for place in _PLACES:
+            if getattr(change, place):
+                name = f"{change.layer.name}_{'step' if place == 'step' else 'norm'}"
+                while name in taken:
+                    name += "_1"
+                taken.add(name)
+                names[key, place] = name
+    return names
+
+
+def table(changes, names, activation_space) -> Table:
+    """The `Table` of the changes of a `Planner`."""
+    rows = []
+    for key, change in changes.items():
+        norm = "BatchNormalization"
+        step = f"DiscreteActivation, {activation_space}"
+        places = {"before": norm, "": _becomes(change, step), "norm": norm, "step": step}
+        for place, becomes in places.items():
+            if not place:
+                rows.append(Decision(change.layer.name, _was(change.layer), becomes, _why(change)))
+            elif getattr(change, place):
+                inner = place == "step" and change.inner
+                why = f"in the place of {activation_of(change.layer).__name__}" if inner else _BETWEEN[place]
+                rows.append(Decision(names[key, place], "", becomes, why))
+    return Table(tuple(rows))
+
+
+def _was(layer):
+    function = activation_of(layer)
+    return type(layer).__name__ + (f", {getattr(function, '__name__', function)}" if function else "")
+
+
+def _becomes(change, step):
+    if change.left:
+        return LEFT
+    if change.space:
+        return f"{SWAPS[type(change.layer)].becomes.__name__}, {spaces.serialize(spaces.get(change.space))}"
+    if change.role is Role.STEP:
+        return step
+    return "linear" if change.role is Role.DROP else type(change.layer).__name__
+
+
+def _why(change):
+    if change.left:
+        return change.left
+    reasons = []
+    if change.space:
+        how = "8 bits by `keep`" if change.keeps else "codes from the float kernel"
+        bias = ", bias into the normalization" if getattr(change.layer, "use_bias", False) else ""
+        reasons.append(how + bias)
+    if change.role is Role.DROP:
+        reasons.append("outputs are logits: train with from_logits=True")
+    if isinstance(change.layer, keras.layers.BatchNormalization):
+        plain = not (change.layer.scale and change.layer.center)
+        reasons.append("takes up scales" + (", with gamma and beta" if plain else ""))
+    if change.role is Role.STEP and isinstance(change.layer, ACTIVATIONS):
+        reasons.append("the nearest steps")
+    return "; ".join(reasons) or "as it is"
