@@ -35,8 +35,8 @@ from calibrate import version
 from ternary import TRITS, Net, mnist
 
 from keras_gxnor import graph as g
-from keras_gxnor import reference, rewrites
-from keras_gxnor.converters import c_emitters, c_source, emulator, estimate
+from keras_gxnor import reference
+from keras_gxnor.converters import c_emitters, c_source, emulator, estimate, relus
 from keras_gxnor.errors import InvalidArgumentError
 
 DENSITIES = (0.33, 0.5, 1.0)
@@ -118,7 +118,7 @@ def bits_per_weight() -> float:
     """Of the hidden layers' tables together."""
     bits = weights = 0
     for name in HIDDEN:
-        graph = rewrites.canonical(layers(MAIN)[name].graph())
+        graph = relus.canonical(layers(MAIN)[name].graph())
         tables = [table for call in c_emitters.program(graph).calls for table in call.tables]
         bits += 8 * max(table.nbytes for table in tables if table.suffix == "weights")
         weights += max(

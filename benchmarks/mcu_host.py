@@ -17,8 +17,8 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from ternary import TRITS, Net, trits
 from timing import paired_times, ratio
 
-from keras_gxnor import reference, rewrites
-from keras_gxnor.converters import c_emitters, c_source, host, planes
+from keras_gxnor import reference
+from keras_gxnor.converters import c_emitters, c_source, host, planes, relus
 
 INPUTS, OUTPUTS, DENSITY = 1024, 512, 0.5
 # name: (lanes, compiler arguments, what the processor must know)
@@ -62,7 +62,7 @@ def exported(kind, folder) -> Layer:
     """Compiles the layer in `folder` with the host's compiler and puts trits in its input."""
     lanes, flags, _ = KINDS[kind]
     net = Net("dense", (INPUTS,), TRITS, DENSITY).dense(OUTPUTS).step(DENSITY)
-    graph = rewrites.canonical(net.graph())
+    graph = relus.canonical(net.graph())
     program = c_emitters.program(graph, lanes)
     plan = program.plan()
     call = next(call for call in program.calls if call.symbol.startswith("dense"))

@@ -8,7 +8,7 @@ import dataclasses
 import math
 
 from keras_gxnor import graph as g
-from keras_gxnor.converters import c_kernels, planes
+from keras_gxnor.converters import c_kernels, planes, relus
 from keras_gxnor.converters.c_calls import (
     Place,
     Program,
@@ -29,7 +29,7 @@ def program(graph: g.Graph, lanes: int = 32, places: int = 1) -> Program:
     """The calls of a canonical graph, in order.
 
     Args:
-        graph: As `rewrites.canonical` makes it.
+        graph: As `relus.canonical` makes it.
         lanes: Output channels that are counted side by side.
         places: Rows in a group of weights, see `groups.py`.
     """
@@ -41,6 +41,10 @@ class _Walk:
         self.graph, self.program = graph, Program(graph, lanes, places)
         self.types = self.program.types
         self.values: dict[int, Value] = {}
+        # {Quantize: (its kernel, the float operations between)}
+        quantized = [i for i, node in enumerate(graph.nodes) if isinstance(node.op, g.Quantize)]
+        self.relus = {index: relus.kernel_of(graph, index) for index in quantized}
+        self.with_relu = {kernel for kernel, _ in self.relus.values()}
         self.sliced: dict[tuple, Value] = {}  # (input, channels) -> the input as codes
 
     def run(self):
@@ -124,6 +128,8 @@ def _input(walk, index, node):
 
 def _kernel(walk, index, node):
     readers = walk.graph.consumers(index)
+    if index in walk.with_relu:
+        return None  # made with its Quantize
     if len(readers) == 1 and isinstance(walk.graph.nodes[readers[0]].op, g.Threshold):
         return None  # made with its threshold
     return _kernel_call(walk, index, None)
@@ -133,15 +139,24 @@ def _threshold(walk, index, node):
     return _kernel_call(walk, node.inputs[0], node)
 
 
-def _kernel_call(walk, index, step):
+def _quantize(walk, index, node):
+    kernel, chain = walk.relus[index]
+    low, high = walk.types[kernel].low, walk.types[kernel].high
+    # Sums that there are not show where lines go, and cost nothing.
+    least, most = low - (high - low), high + (high - low)
+    return _kernel_call(walk, kernel, node, (relus.steps(chain, node.op, least, most), least, most))
+
+
+def _kernel_call(walk, index, step, limits=None):
     node = walk.graph.nodes[index]
     raw = walk.values[node.inputs[0]]
     if raw.form == "bytes" and isinstance(node.op, g.Conv2D):
-        made = c_kernels.first_conv(walk.program, c_kernels.Layer(node, raw, walk.types[index], step))
+        made = c_kernels.first_conv(walk.program, c_kernels.Layer(node, raw, walk.types[index], step, limits))
         if made is not None:
             return made
     source = walk.image(index) if isinstance(node.op, g.Conv2D) else walk.source(index)
-    return _KERNELS[type(node.op)](walk.program, c_kernels.Layer(node, source, walk.types[index], step))
+    layer = c_kernels.Layer(node, source, walk.types[index], step, limits)
+    return _KERNELS[type(node.op)](walk.program, layer)
 
 
 def _pool_window(shape, op) -> tuple[list[int], list[Table]]:

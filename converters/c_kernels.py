@@ -10,7 +10,7 @@ import dataclasses
 import numpy as np
 
 from keras_gxnor import graph as g
-from keras_gxnor.converters import first_layer, groups, planes, tiles
+from keras_gxnor.converters import first_layer, groups, planes, ramps, tiles
 from keras_gxnor.converters.c_calls import (
     LANES,
     LISTS,
@@ -26,6 +26,7 @@ from keras_gxnor.errors import UnsupportedGraphError
 
 _MOST_PLACES, _TRIT_BITS = 30, 6  # of gxnor_depthwise_trits
 _FEW_GROUPS = 4  # of a first layer, whose tables are those of a kernel without groups
+_RAMP = ["&{name}_ramp", "{name}_lines"]
 _FEW = 16  # outputs below which sums are made row by row
 
 
@@ -34,12 +35,15 @@ class Layer:
     """A kernel, what it reads, and the threshold that follows it, if any.
 
     kernel: integers (height, width, channels / groups, filters), or (inputs, outputs).
+    step: a Threshold, or a Quantize whose `limits` are (int64 thresholds (channels, levels), and the
+    least and the greatest sum they were looked for).
     """
 
     node: g.Node
     source: Value
     result: g.TensorType
     step: g.Node | None
+    limits: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
 
     @property
     def kernel(self) -> np.ndarray:
@@ -56,22 +60,22 @@ class Layer:
     @property
     def steps(self) -> np.ndarray:
         """int64 (channels, steps): thresholds within the range of the sums; binary has its one twice."""
-        limits = self.step.op.thresholds.astype(np.int64)
+        limits = self.limits[0] if self.limits else self.step.op.thresholds.astype(np.int64)
         low, high = self.result.low[:, None], self.result.high[:, None]
         return np.clip(np.repeat(limits, 1 + self.is_binary, axis=1), low, high + 1)
 
     @property
     def is_binary(self) -> bool:
-        return self.step.op.space.num_states == 2
+        return not self.limits and self.step.op.space.num_states == 2
 
     @property
     def is_ternary(self) -> bool:
-        return self.step is not None and self.step.op.space.num_states <= 3
+        return self.step is not None and not self.limits and self.step.op.space.num_states <= 3
 
     @property
     def low(self) -> int:
         """The code of a sum that reaches no threshold."""
-        return -int(self.step.op.space.max_code)
+        return 0 if self.limits else -int(self.step.op.space.max_code)
 
     @property
     def bits(self) -> int:
@@ -85,6 +89,8 @@ class Layer:
         note = f"{window_note(self.node.op)}, |sum| <= {most}"
         if self.step is None:
             return note
+        if self.limits:
+            return f"{note}, ReLU in {self.step.op.levels} steps"
         states = self.step.op.space.num_states
         return f"{note}, {_STATES.get(states, f'{states}-state')} step"
 
@@ -94,6 +100,12 @@ class Layer:
             return program.sums(self.node, self.result)
         kind = next(t for n, t in zip(program.graph.nodes, program.types) if n is self.step)
         return program.codes(self.step, kind)
+
+    def ramp(self, bits: int) -> ramps.Ramp | None:
+        """The lines of a Quantize for counters of `bits` planes, if they do."""
+        if not self.limits:
+            return None
+        return ramps.fit(self.limits[0], self.result.low, self.result.high, self.limits[1:], bits)
 
 
 _STATES = {2: "binary", 3: "ternary"}
@@ -204,11 +216,17 @@ def _counted(program, layer, kind, tables, list_words, count):
     bits = layer.bits
     lists = program.temporary(LISTS, list_words)
     counters = program.temporary(LANES, -(-count * bits * program.lanes // 32))
+    ramp = layer.ramp(bits)
+    if ramp is not None:
+        rest = [program.temporary("uint32_t *", ramp.rest_bits + bits)]
+        tables = [*tables, *_lines(ramp, bits)]
     made = layer.made(program)
     before = ["&{name}_shape", layer.source.place, _table("weights", program)]
     steps, after = _table("thresholds", program), [lists, counters, made.place]
     if layer.step is None:
         name, arguments = f"gxnor_{kind}_tiles_sums", [*before, *after]
+    elif ramp is not None:
+        name, arguments = f"gxnor_{kind}_ramp", [*before, *_RAMP, lists, counters, *rest, made.place]
     elif layer.is_ternary:
         limits = tiles.ternary_tiles(layer.steps, bits, program.lanes)
         name, arguments = f"gxnor_{kind}_step", [*before, steps, *after]
@@ -216,9 +234,14 @@ def _counted(program, layer, kind, tables, list_words, count):
         limits = tiles.threshold_tiles(layer.steps, layer.low, bits, program.lanes)
         name = f"gxnor_{kind}_steps"
         arguments = [*before, steps, layer.steps.shape[1], layer.low, *after, made.planes]
-    if layer.step is not None:
+    if layer.step is not None and ramp is None:
         tables = [*tables, Table("thresholds", _lane_type(limits), limits)]
     return program.call(kind, name, arguments, made, layer.source, tables, layer.note)
+
+
+def _lines(ramp, bits) -> list[Table]:
+    lines = ramp.table(bits)
+    return [Table("ramp", "gxnor_ramp", struct(ramp.members(bits))), Table("lines", "uint32_t", lines)]
 
 
 def _weights(table):
@@ -252,8 +275,13 @@ def _depthwise(program, layer):
     bits = max(bits, source.planes + layer.digits)
     shape = [_window(layer), source.planes, source.words, layer.digits, bits]
     tables = [Table("shape", "gxnor_depthwise_layer", struct(shape)), Table("weights", "uint32_t", table)]
-    counters = program.temporary("uint32_t *", bits)
+    ramp = layer.ramp(bits)
+    counters = program.temporary("uint32_t *", bits + (ramp.rest_bits if ramp else 0))
     made = layer.made(program)
+    if ramp is not None:
+        arguments = ["&{name}_shape", source.place, "{name}_weights", *_RAMP, counters, made.place]
+        tables += _lines(ramp, bits)
+        return program.call("depthwise", "gxnor_depthwise_ramp", arguments, made, source, tables, layer.note)
     before = ["&{name}_shape", source.place, "{name}_weights", "{name}_thresholds"]
     if layer.is_ternary:
         limits = planes.step_table(layer.steps, bits)
@@ -295,6 +323,11 @@ def _conv_rows(program, layer):
     before = ["&{name}_shape", source.place, source.planes, "{name}_weights", layer.digits]
     if layer.step is None:
         name, arguments = "gxnor_conv_codes_sums", [*before, patch, made.place]
+    elif (ramp := layer.ramp(layer.bits)) is not None:
+        sums = program.temporary("int32_t *", filters)
+        rest = program.temporary("uint32_t *", ramp.rest_bits + layer.bits)
+        tables += _lines(ramp, layer.bits)
+        name, arguments = "gxnor_conv_codes_ramp", [*before, *_RAMP, patch, sums, rest, made.place]
     else:
         limits = layer.steps.astype(np.int32)
         tables.append(Table("thresholds", "int32_t", limits))

@@ -11,8 +11,7 @@ import re
 import textwrap
 
 from keras_gxnor import graph as g
-from keras_gxnor import rewrites
-from keras_gxnor.converters import c_emitters, c_selftest, groups, tiles
+from keras_gxnor.converters import c_emitters, c_selftest, groups, relus, tiles
 from keras_gxnor.converters.artifact import Artifact
 from keras_gxnor.converters.c_calls import LANES, POINTERS, Place, shape_text
 from keras_gxnor.converters.names import comment, identifier
@@ -32,7 +31,7 @@ def emit(graph: g.Graph, name: str, lanes: int = 32, weights: str = "2bit") -> A
     """Generates the C header of a graph.
 
     Args:
-        graph: The `Graph`; it is rewritten with `rewrites.canonical` first.
+        graph: The `Graph`; it is rewritten with `relus.canonical` first.
         name: What to call it, any string: made a C identifier, it is the stem of the
             file and the prefix of every symbol.
         lanes: Output channels that are computed side by side: 32 for every 32-bit core, 8 for AVR,
@@ -59,7 +58,7 @@ def emit(graph: g.Graph, name: str, lanes: int = 32, weights: str = "2bit") -> A
         raise InvalidArgumentError(f"`lanes` must be one of {tiles.LANES}. Received: lanes={lanes!r}")
     _check_weights(weights, lanes)
     prefix = identifier(name)
-    canonical = rewrites.canonical(graph)
+    canonical = relus.canonical(graph)
     program = c_emitters.program(canonical, lanes, groups.PLACES[weights])
     plan = program.plan()
     writer = _Writer(graph, prefix, program, plan)

@@ -15,8 +15,8 @@ import pathlib
 import numpy as np
 
 from keras_gxnor import graph as g
-from keras_gxnor import reference, rewrites
-from keras_gxnor.converters import c_emitters, tiles, workload
+from keras_gxnor import reference
+from keras_gxnor.converters import c_emitters, relus, tiles, workload
 from keras_gxnor.errors import InvalidArgumentError
 
 TABLE = pathlib.Path(__file__).resolve().parent / "instructions.json"
@@ -108,7 +108,7 @@ def calls(graph: g.Graph, density=_HALF, x=None) -> list[tuple[str, dict]]:
     Raises:
         InvalidArgumentError, UnsupportedGraphError: as `estimate`.
     """
-    canonical = rewrites.canonical(graph)
+    canonical = relus.canonical(graph)
     program = c_emitters.program(canonical)
     trace = None if x is None else reference.run(canonical, x, trace=True)
     densities = _densities(canonical, density)

@@ -41,11 +41,22 @@ def run(graph: g.Graph, x, trace: bool = False):
     values = []
     for node in graph.nodes:
         sources = [values[i] for i in node.inputs] if node.inputs else [next(codes)]
-        values.append(_OPS[type(node.op)](node.op, *sources))
+        values.append(apply(node.op, *sources))
     if trace:
         return {node.name: value for node, value in zip(graph.nodes, values)}
     outputs = tuple(values[i] for i in graph.outputs)
     return outputs[0] if len(outputs) == 1 else outputs
+
+
+def apply(op: g.Op, *sources) -> np.ndarray:
+    """What one operation makes of arrays of shape (batch, ...).
+
+    Example:
+
+    >>> apply(g.Quantize(8.0), np.float32([[0.3, -1.0, 99.0]])).tolist()
+    [[2, 0, 255]]
+    """
+    return _OPS[type(op)](op, *sources)
 
 
 def check_codes(graph: g.Graph, x):

@@ -43,7 +43,7 @@ def canonical(graph: g.Graph) -> g.Graph:
             sums cannot be pooled in the kernel.
     """
     graph.check()
-    return _fold_signs(_with_unique_names(pruned(_Rewriter(graph).run())))
+    return _fold_signs(with_unique_names(pruned(_Rewriter(graph).run())))
 
 
 class _Rewriter:
@@ -195,7 +195,7 @@ def pruned(graph: g.Graph) -> g.Graph:
     return _without(graph, graph.nodes, set(removed))
 
 
-def _with_unique_names(graph: g.Graph) -> g.Graph:
+def with_unique_names(graph: g.Graph) -> g.Graph:
     """The graph with numbers behind repeated names."""
     taken, nodes = set(), []
     for node in graph.nodes:

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from keras_gxnor import reference, rewrites
-from keras_gxnor.converters import c_emitters, c_selftest
+from keras_gxnor import reference
+from keras_gxnor.converters import c_emitters, c_selftest, relus
 
 
 def expected(graph, x, lanes=32) -> list[list[bytes | None]]:
@@ -11,7 +11,7 @@ def expected(graph, x, lanes=32) -> list[list[bytes | None]]:
 
     None stands for a layer that leaves a part of a node's values, whose last one leaves them all.
     """
-    canonical = rewrites.canonical(graph)
+    canonical = relus.canonical(graph)
     calls = c_emitters.program(canonical, lanes).calls
     trace = reference.run(canonical, x, trace=True)
     samples = len(x[0] if isinstance(x, tuple) else x)

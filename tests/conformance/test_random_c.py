@@ -8,8 +8,7 @@ import collections
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
-from keras_gxnor import rewrites
-from keras_gxnor.converters import c_emitters
+from keras_gxnor.converters import c_emitters, relus
 from tests.conformance import random_networks
 from tests.conformance.random_networks import c_failures, programs, shrunk
 from tests.conformance.samples import SAMPLES
@@ -53,7 +52,7 @@ def check(count):
 
 def reached(called):
     """Kernels that samples use and `called` does not hold."""
-    graphs = [rewrites.canonical(build()) for build in SAMPLES.values()]
+    graphs = [relus.canonical(build()) for build in SAMPLES.values()]
     return {call.kernel for graph in graphs for call in c_emitters.program(graph).calls} - set(called)
 
 

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: 0BSD */
+#ifndef GXNOR_CONV_RAMP_H
+#define GXNOR_CONV_RAMP_H
+
+#include "gxnor_conv_count.h"
+#include "gxnor_list_levels.h"
+#include "gxnor_ramp_tiles.h"
+#include "gxnor_shared.h"
+
+/* Convolution of codes, then a ReLU in steps. Arguments: gxnor_conv_step, gxnor_ramp_tiles. */
+static void gxnor_conv_ramp(const gxnor_conv_tiles *c, const uint32_t *in, const gxnor_lanes *weights,
+                            const gxnor_ramp *ramp, const uint32_t *lines, gxnor_entry *lists,
+                            gxnor_lanes *counters, uint32_t *rest, uint32_t *out)
+{
+    int32_t y, x, k;
+
+    GXNOR_ROLLED
+    for (y = 0; y < c->window.out_height; y++) {
+        GXNOR_ROLLED
+        for (x = 0; x < c->window.out_width; x += c->strip) {
+            const int32_t pixels = gxnor_list_levels(c, in, y, x, lists);
+            GXNOR_ROLLED
+            for (k = 0; k < pixels; k++) {
+                gxnor_conv_count(c, lists, k * c->window.stride_x, weights, counters);
+                gxnor_ramp_tiles(ramp, counters, c->tiles, c->filters, lines, rest, out);
+                out += (ramp->code_bits + 1) * ((c->filters + 31) / 32);
+            }
+        }
+    }
+}
+
+#endif
