@@ -238,9 +238,10 @@ def _table(name, table) -> dict:
     if isinstance(table.values, str):
         return {"head": f"static const {table.ctype} {label}", "body": f"\n    {table.values};"}
     values = table.values.reshape(-1)
+    place = "GXNOR_ROM GXNOR_FLASH" if table.rom else "GXNOR_FLASH"
     items = [_SHOW[table.ctype](value) for value in values.tolist()]
     return {
-        "head": f"static const {table.ctype} GXNOR_ROM GXNOR_FLASH {label}[{values.size}]",
+        "head": f"static const {table.ctype} {place} {label}[{values.size}]",
         "body": " {\n    " + ",\n    ".join(rows(items, _PER_LINE[table.ctype])) + "\n};",
     }
 
