@@ -31,6 +31,14 @@ class Processor:
 
     Raises:
         MissingExtraError: if unicorn is not installed.
+
+    Example:
+
+    >>> import types
+    >>> from keras_gxnor.converters.firmware import Image
+    >>> header = types.SimpleNamespace(name="twice", main=b"int twice(int x) { return 2 * x; }")
+    >>> Processor(Image([header], "cortex-m4", ["twice"])).call("twice", 21)
+    42
     """
 
     def __init__(self, image, count=False):

@@ -105,8 +105,8 @@ def kind(discrete, ours, theirs, kernel_space="graded"):
     return functools.partial(ours, kernel_space=kernel_space) if discrete else theirs
 
 
-def train_twins(build, train_set, test_set, spec, epochs, batch_size, rate, seed):
-    """Trains the ternary net, and the same net in float32 equally long.
+def train_twins(build, train_set, test_set, spec, epochs, batch_size, rate, seed, start=None):
+    """Trains a net in float32, and the ternary one equally long.
 
     Args:
         build: Callable (discrete) -> Keras model.
@@ -114,19 +114,21 @@ def train_twins(build, train_set, test_set, spec, epochs, batch_size, rate, seed
         spec: `InputSpec` of the codes.
         epochs, batch_size, seed: As for `train`.
         rate: Learning rate of the ternary kernels; the float twin gets 3e-3.
+        start: None: the ternary net starts at random; or what makes it, a callable (trained float
+            model, its inputs) -> model.
 
     Returns:
         (ternary model, dict of `accuracy`, `float_accuracy`, `images`, `float_weight_bytes`).
     """
     codes, labels = train_set
     test_codes, test_labels = test_set
-    models, scores = {}, {}
-    for discrete in (True, False):
+    x, models, scores = scaled(codes, spec), {}, {}
+    for discrete in (False, True):
         console.rule("ternary, DSTOptimizer" if discrete else "the same net in float32, Adam")
         keras.utils.set_random_seed(seed)
-        model = models[discrete] = build(discrete)
-        start = rate if discrete else 3e-3
-        train(model, scaled(codes, spec), labels, epochs, batch_size, start, discrete, seed)
+        model = start(models[False], x) if discrete and start else build(discrete)
+        train(model, x, labels, epochs, batch_size, rate if discrete else 3e-3, discrete, seed)
+        models[discrete] = model
         scores[discrete] = accuracy(model, scaled(test_codes, spec), test_labels)
     return models[True], {
         "accuracy": scores[True],
@@ -142,20 +144,20 @@ def scaled(codes, spec):
 
 
 def train_and_ship(
-    build, train_set, test_set, spec, epochs, batch_size, rate, seed, out, limits=None
+    build, train_set, test_set, spec, epochs, batch_size, rate, seed, out, limits=None, start=None
 ) -> dict:
     """Trains the ternary net and its float twin, exports the first and verifies it.
 
     Args:
-        build, train_set, test_set, spec, epochs, batch_size, rate, seed: As for `train_twins`; the
-            model's name is the name of the files.
+        build, train_set, test_set, spec, epochs, batch_size, rate, seed, start: As for
+            `train_twins`; the model's name is the name of the files.
         out: Folder of the files.
         limits: {back end: images to compare}, for the slow ones.
 
     Returns:
         dict: what `train_twins` and `ship` return.
     """
-    model, scores = train_twins(build, train_set, test_set, spec, epochs, batch_size, rate, seed)
+    model, scores = train_twins(build, train_set, test_set, spec, epochs, batch_size, rate, seed, start)
     console.rule("export and verify")
     return {**scores, **ship(model, model.name, test_set[0], spec, out, limits)}
 

@@ -145,7 +145,7 @@ def build(classes, discrete=True):
 
 @click.command()
 @click.option("--data", "folder", type=click.Path(exists=True, file_okay=False), help="Folder of recordings.")
-@options(epochs=15, out="build/gesture")
+@options(epochs=10, out="build/gesture")
 def main(folder, epochs, seed, out, quick):
     """Trains, exports and verifies a ternary 1-D net on accelerations."""
     if folder:

@@ -69,7 +69,7 @@ def data(folder, chosen, quick, seed):
 @click.command()
 @click.option("--data", "folder", type=click.Path(exists=True, file_okay=False), help="Folder of wav files.")
 @click.option("--words", "chosen", default=None, help="Sub-folders to take of it, with commas; default: all.")
-@options(epochs=12, out="build/keywords")
+@options(epochs=6, out="build/keywords")
 def main(folder, chosen, epochs, seed, out, quick):
     """Trains, exports and verifies a keyword spotter, and runs it in C from samples to word."""
     names, *sounds = data(folder, chosen, quick, seed)

@@ -4,6 +4,9 @@
     python examples/residual.py --data mnist.npz --epochs 5
     python examples/residual.py --data cifar10_jpeg.npz --width 2
 
+A float net with ReLUs is trained first. `keras_gxnor.discretize` makes the ternary net of it, which is
+trained as long again: it starts ahead of one that starts at random (`--scratch`, to compare).
+
 A block adds what it computes to what came in. Ternary codes add up to small integers, -2..2, so the
 sum is an integer sum on the device as well, and the batch normalization behind it a pair of integer
 thresholds a channel: nothing between the pixels and the logits is rounded.
@@ -26,7 +29,7 @@ from sklearn.model_selection import train_test_split
 import keras_gxnor
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
-from common import layer_types, options, quicker, save, show, train_and_ship
+from common import kind, options, quicker, save, show, train_and_ship
 
 # A scale of 2^-k keeps Keras' own float sums exact. The pixels of the digits are 0..16.
 DIGITS = keras_gxnor.InputSpec(dtype="uint8", scale=1 / 8, zero_point=8)
@@ -68,7 +71,8 @@ def build(shape, classes, width=1, discrete=True):
         width: Times the channels.
         discrete: Which of the two.
     """
-    conv, dense = layer_types(discrete)
+    conv = kind(discrete, keras_gxnor.GXNORConv2D, keras.layers.Conv2D)
+    dense = kind(discrete, keras_gxnor.GXNORDense, keras.layers.Dense)
     activation = keras_gxnor.DiscreteActivation if discrete else keras.layers.ReLU
 
     def step(x):
@@ -91,18 +95,24 @@ def build(shape, classes, width=1, discrete=True):
     return keras.Model(image, x, name="residual")
 
 
+def discretized(model, x):
+    """The ternary model that starts from a trained float one; `x` are some of its inputs."""
+    return keras_gxnor.discretize(model, kernel_space="graded", keep=(), calibration_data=x[:500])
+
+
 @click.command()
 @click.option("--data", "path", type=click.Path(exists=True, dir_okay=False), help="An .npz; see above.")
 @click.option("--width", default=1, type=click.IntRange(1), show_default=True, help="Times the channels.")
+@click.option("--scratch", is_flag=True, help="Start the ternary net at random, not from the float one.")
 @options(epochs=20, out="build/residual")
-def main(path, width, epochs, seed, out, quick):
+def main(path, width, scratch, epochs, seed, out, quick):
     """Trains, exports and verifies a ternary residual network."""
     spec, train_set, test_set = data(path, seed)
     shape, classes = train_set[0].shape[1:], int(train_set[1].max()) + 1
     epochs, train_set, test_set, limits = quicker(quick, epochs, train_set, test_set)
     report = train_and_ship(
         lambda discrete: build(shape, classes, width, discrete),
-        *(train_set, test_set, spec, epochs, 64, 0.1, seed, out, limits),
+        *(train_set, test_set, spec, epochs, 64, 0.1, seed, out, limits, None if scratch else discretized),
     )
     what = pathlib.Path(path).name if path else "digits"
     show(f"residual network, {what}, {report['images']:,} held-out images", report)
