@@ -134,7 +134,7 @@ def show_avr(report):
 
 
 @click.command()
-@options(epochs=40, out="build/avr")
+@options(epochs=20, out="build/avr")
 def main(epochs, seed, out, quick):
     """Trains, exports and verifies a ternary MLP, and runs it on a simulated ATmega328P."""
     epochs, train_set, test_set, limits = quicker(quick, epochs, *data(seed))

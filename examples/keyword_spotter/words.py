@@ -48,11 +48,11 @@ def _clip(word, rng) -> np.ndarray:
 def _word(word, rng) -> np.ndarray:
     """The sound of a word, of about unit power while it lasts."""
     vowels = [letter for letter in word if letter in VOWELS]
-    times, loud, hiss, shapes = [0.0], [0.0], [0.0], []
-    for letter in word:  # knots of lines: (time, loudness of the voice, loudness of the hiss)
+    times, loud, hiss = [0.0], [0.0], [0.0]  # knots of lines
+    for letter in word:
         voiced = letter in VOWELS
-        for part in (0.2, 0.8):
-            times.append(times[-1] + (0.05 if part == 0.2 else rng.uniform(0.07, 0.16)))
+        for part in ("rise", "hold"):
+            times.append(times[-1] + (0.05 if part == "rise" else rng.uniform(0.07, 0.16)))
             loud.append(rng.uniform(0.7, 1.0) if voiced else 0.0)
             hiss.append(0.0 if voiced else rng.uniform(0.1, 0.5))
     times, loud, hiss = np.append(times, times[-1] + 0.06), [*loud, 0.0], [*hiss, 0.0]

@@ -225,8 +225,13 @@ def test_gesture(tmp_path):
 
 
 @pytest.mark.slow
-def test_keywords(tmp_path):
-    report = ran(keywords, tmp_path)
+@pytest.mark.parametrize("given", [False, True])
+def test_keywords(tmp_path, given):
+    """Made-up words, or a folder of wav files."""
+    if given:
+        recorded(tmp_path / "wav", 100)
+    report = ran(keywords, tmp_path, *(["--data", str(tmp_path / "wav"), "--words", "yes,no"] * given))
+    assert report["words"] == (["no", "yes"] if given else words.WORDS)
     for core in ("host", "cortex_m4"):
         found = report["device"][core]
         assert found["clips"] > 0 and not any(found[what] for what in ("features", "logits", "words"))
