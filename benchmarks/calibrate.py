@@ -1,10 +1,11 @@
 """Makes the table of `keras_gxnor.converters.estimate`: what each piece of work costs on each core.
 
-    python benchmarks/calibrate.py [--compiler zig|gcc] [--core cortex-m4 ...] [--jobs 2]
+    python benchmarks/calibrate.py [--compiler zig|gcc] [--core cortex-m4 ...] [--jobs 2] [--only relus]
 
 Networks of random weights are run on the emulator; of every layer its instructions and its pieces of work
 are a row. The costs are the least squares of the relative errors, none of them negative. The rows of other
-compilers and cores in converters/instructions.json stay as they are.
+compilers and cores in converters/instructions.json stay as they are. With --only so do the costs of pieces
+that other networks have: only networks of such names are run, and only what they alone have is fitted.
 """
 
 import concurrent.futures
@@ -22,6 +23,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from ternary import IMAGE, TRITS, Net
 
 from keras_gxnor import graph as g
+from keras_gxnor import rewrites
 from keras_gxnor.converters import c_source, cores, emulator, estimation, host
 
 _ROUNDS, _LEAST = 15, 1e-4  # of reweighting; the smallest error in a weight
@@ -99,6 +101,14 @@ def _sums(name, channels, size, groups=1):
     return net.conv(channels + 8, 2, groups=groups).pool(2).logits()
 
 
+def _relus(name, shape, channels, levels=255, states=1, **options):
+    """ReLUs in steps: of convolutions, also depthwise and of many groups, and of a dense layer."""
+    net = Net(name, shape).conv(channels, 3, 2, states=states).relu(levels=levels)
+    net.depthwise(3, states=states).relu().conv(channels + 8, 1, **options).relu(levels=levels)
+    net.conv(channels + 8, groups=(channels + 8) // 4).relu()
+    return net.average().dense(40, states).relu().logits(5)
+
+
 def _small(name, shape, filters, size=3, strides=1):
     """A first convolution and a hidden one, both small."""
     net = Net(name, shape).conv(filters, size, strides, "valid").step()
@@ -127,6 +137,19 @@ def _many(name, shape, channels, order):
     """Small layers of many states, pools before the thresholds."""
     net = Net(name, shape).conv(channels).pool().step(0.6, order).conv(channels - 1, 2).step(0.5, order)
     return net.dense(8).step(0.5, order).logits(3)
+
+
+def _kept(name, shape, channels, size):
+    """Depthwise sums that the next kernel reads as codes."""
+    net = Net(name, shape).conv(channels).step(0.5).depthwise(size)
+    net.add(rewrites.keeping_step(size * size, channels))
+    return net.conv(channels + 5, 1).step().logits(3)
+
+
+def _tokens(name, count, rows, channels):
+    net = Net(name, (count,), g.InputSpec("uint8", 1.0, 0))
+    net.add(g.Lookup(net.rng.choice(np.int8([-1, 0, 1]), (rows, channels))))
+    return net.add(g.Reshape((1, count, channels))).conv(20, (1, 3)).step().logits(3)
 
 
 @functools.cache
@@ -219,6 +242,19 @@ def networks():
         *(_vector(f"vector{i}", *rest) for i, rest in enumerate([(20, 30), (70, 40, 1), (9, 100)])),
         *(_sums(f"sums{i}", *rest) for i, rest in enumerate([(8, 3), (40, 3), (24, 5), (96, 3, 8)])),
         *(
+            _relus(f"relus{i}", *rest)
+            for i, rest in enumerate(
+                [
+                    ((10, 10, 1), 16),
+                    ((8, 8, 3), 40),
+                    ((9, 9, 2), 24, 100),
+                    ((8, 8, 1), 16, 255, 127),
+                    ((7, 7, 4), 88, 15),
+                    ((12, 12, 1), 56, 200, 31),
+                ]
+            )
+        ),
+        *(
             _small(f"small{i}", *rest)
             for i, rest in enumerate(
                 [
@@ -265,6 +301,16 @@ def networks():
                     (160, (4, 2, 20)),
                 ]
             )
+        ),
+        *(
+            _kept(f"kept{i}", *rest)
+            for i, rest in enumerate(
+                [((9, 9, 2), 32, 3), ((6, 7, 3), 40, 5), ((12, 8, 1), 16, 2), ((5, 5, 4), 96, 3)]
+            )
+        ),
+        *(
+            _tokens(f"tokens{i}", *rest)
+            for i, rest in enumerate([(20, 200, 32), (50, 256, 7), (9, 30, 100), (100, 64, 64)])
         ),
         *(
             _many(f"many{i}", *rest)
@@ -389,10 +435,11 @@ def _job(task):
     "--core", "chosen", multiple=True, type=click.Choice(sorted(emulator.CORES)), help="Default: all."
 )
 @click.option("--jobs", default=2, show_default=True, help="Processes.")
+@click.option("--only", default="", help="Networks whose names begin so, and what only these have.")
 @click.option("--rows", default=None, help="Also write the measured rows to this file.")
-def main(compiler, chosen, jobs, rows):
+def main(compiler, chosen, jobs, only, rows):
     """Measures and fits; writes converters/instructions.json."""
-    chosen, names = chosen or tuple(emulator.CORES), list(networks())
+    chosen, names = chosen or tuple(emulator.CORES), [n for n in networks() if n.startswith(only)]
     tasks = [(name, core, compiler) for core in chosen for name in names]
     measured = {core: {} for core in chosen}
     with concurrent.futures.ProcessPoolExecutor(jobs) as pool:
@@ -402,16 +449,44 @@ def main(compiler, chosen, jobs, rows):
                 print(f"{done}/{len(tasks)}", file=sys.stderr)
     if rows:
         pathlib.Path(rows).write_text(json.dumps(measured))
-    write(compiler, measured)
+    write(compiler, measured, pieces_of_others(only) if only else ())
 
 
-def write(compiler, measured):
-    """Fits {core: {network: rows}} and puts the costs in the table."""
+def pieces_of_others(only) -> set[str]:
+    """The pieces of work of all networks whose names do not begin with `only`."""
+    others = [net.graph() for name, net in networks().items() if not name.startswith(only)]
+    return {piece for graph in others for _, work in estimation.calls(graph) for piece in work}
+
+
+def without(nets, costs, kept) -> dict:
+    """Rows less the work whose costs are kept; those of nothing else are left out."""
+    made = {}
+    for name, rows in nets.items():
+        left = [
+            (
+                note,
+                {piece: count for piece, count in work.items() if piece not in kept},
+                total - sum(costs.get(piece, 0) * count for piece, count in work.items() if piece in kept),
+            )
+            for note, work, total in rows
+        ]
+        made[name] = [row for row in left if row[1] and row[2] > 0]
+    return made
+
+
+def write(compiler, measured, kept=()):
+    """Fits {core: {network: rows}} and puts the costs in the table; those of pieces in `kept` stay."""
     table = json.loads(estimation.TABLE.read_text()) if estimation.TABLE.exists() else {}
     part = table.setdefault(compiler, {"cores": {}})
     part["version"] = version(compiler, next(iter(measured)))
     part["made_by"] = f"python benchmarks/calibrate.py --compiler {compiler}"
     for core, nets in measured.items():
+        if kept:
+            costs = dict(part["cores"][core]["costs"])
+            costs = {piece: cost for piece, cost in costs.items() if piece in kept}
+            part["cores"][core]["costs"] = costs | fit(without(nets, costs, kept))
+            print(core, max(abs(error) for error in errors(nets, part["cores"][core]["costs"])))
+            continue
         costs = fit(nets)
         off = [abs(error) for error in errors(nets, costs)]
         accuracy = {"median": round(statistics.median(off), 4), "worst": round(max(off), 4)}

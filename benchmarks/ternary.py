@@ -82,6 +82,14 @@ class Net:
         limits = np.tile(limits, (channels, 1)).astype(np.int32)
         return self.add(g.Threshold(limits, np.zeros(channels, bool), space))
 
+    def relu(self, zeros=0.4, levels=255):
+        """A ReLU in steps: of all codes a share is 0, and few are the largest."""
+        graph, channels = self.graph(self.here), self.kind.shape[-1]
+        first, last = np.quantile(reference.run(graph, self.x), [zeros, 0.99])
+        scale = self.rng.uniform(0.8, 1.2, channels) * levels / max(last - first, 1) / 32
+        self.add(g.Affine(scale.astype(np.float32), (-first * scale).astype(np.float32)))
+        return self.add(g.Quantize(32.0, levels))
+
     def pool(self, size=2, strides=None, padding="valid"):
         """A max pool."""
         return self.add(g.MaxPool2D(_pair(size), _pair(strides or size), padding))

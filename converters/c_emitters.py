@@ -301,13 +301,6 @@ def _unsliced(walk, index, value):
     return walk.program.call("sums", "gxnor_unslice", arguments, made, value, note=", codes to integers")
 
 
-def _quantize(walk, index, node):
-    raise UnsupportedGraphError(
-        f"Node `{node.name}`: C has no 8-bit activations. Use a ternary DiscreteActivation, or "
-        f'target="tflite". Received: Quantize with {node.op.levels} levels'
-    )
-
-
 _EMITTERS = {
     g.Input: _input,
     g.Dense: _kernel,

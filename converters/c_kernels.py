@@ -10,6 +10,7 @@ import dataclasses
 import numpy as np
 
 from keras_gxnor import graph as g
+from keras_gxnor import rewrites
 from keras_gxnor.converters import first_layer, groups, planes, ramps, tiles
 from keras_gxnor.converters.c_calls import (
     LANES,
@@ -73,6 +74,11 @@ class Layer:
         return self.step is not None and not self.limits and self.step.op.space.num_states <= 3
 
     @property
+    def keeps_sums(self) -> bool:
+        """Whether the codes are the sums."""
+        return not self.limits and rewrites.keeps(self.step.op, self.result.low, self.result.high)
+
+    @property
     def low(self) -> int:
         """The code of a sum that reaches no threshold."""
         return 0 if self.limits else -int(self.step.op.space.max_code)
@@ -91,6 +97,8 @@ class Layer:
             return note
         if self.limits:
             return f"{note}, ReLU in {self.step.op.levels} steps"
+        if self.keeps_sums:
+            return f"{note}, kept as codes"
         states = self.step.op.space.num_states
         return f"{note}, {_STATES.get(states, f'{states}-state')} step"
 
@@ -187,8 +195,9 @@ def conv(program: Program, layer: Layer) -> Value:
         *(layer.digits, count, filters, layer.bits),
     ]
     tables = [Table("shape", "gxnor_conv_tiles", struct(shape)), _weights(table)]
-    lists = layer.levels * program.places * (room + 2 * columns + 2)
-    return _counted(program, layer, "conv", tables, -(-lists // 2), count)
+    lists = program.places * (room + 2 * columns + 2)
+    pixels = strip if layer.levels > 1 else 1  # that are counted at once
+    return _counted(program, layer, "conv", tables, -(-lists // 2), count, pixels)
 
 
 def _spread(op) -> np.ndarray:
@@ -211,11 +220,11 @@ def _many_groups(program, op) -> bool:
     return op.groups > 1 and tile_bytes > 2 * 8 * words
 
 
-def _counted(program, layer, kind, tables, list_words, count):
+def _counted(program, layer, kind, tables, list_words, count, pixels=1):
     """A layer in tiles with its sums, its ternary step or its step of many states."""
     bits = layer.bits
     lists = program.temporary(LISTS, list_words)
-    counters = program.temporary(LANES, -(-count * bits * program.lanes // 32))
+    counters = program.temporary(LANES, -(-pixels * count * bits * program.lanes // 32))
     ramp = layer.ramp(bits)
     if ramp is not None:
         rest = [program.temporary("uint32_t *", ramp.rest_bits + bits)]
@@ -282,7 +291,11 @@ def _depthwise(program, layer):
         arguments = ["&{name}_shape", source.place, "{name}_weights", *_RAMP, counters, made.place]
         tables += _lines(ramp, bits)
         return program.call("depthwise", "gxnor_depthwise_ramp", arguments, made, source, tables, layer.note)
-    before = ["&{name}_shape", source.place, "{name}_weights", "{name}_thresholds"]
+    before = ["&{name}_shape", source.place, "{name}_weights"]
+    if layer.keeps_sums:
+        arguments = [*before, counters, made.place, made.planes]
+        return program.call("depthwise", "gxnor_depthwise_codes", arguments, made, source, tables, layer.note)
+    before.append("{name}_thresholds")
     if layer.is_ternary:
         limits = planes.step_table(layer.steps, bits)
         name, arguments = "gxnor_depthwise_step", [*before, counters, made.place]

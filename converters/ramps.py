@@ -84,6 +84,8 @@ def fit(steps, low, high, limits, bits: int) -> Ramp | None:
         ramp = wide.ramp(fraction, finest, bits)
         if ramp is not None and (found is None or ramp.cost < found.cost):
             found = ramp
+        if found is not None and not found.exceptions.size:
+            break  # finer ones only take more planes
     return found
 
 

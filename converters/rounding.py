@@ -109,21 +109,6 @@ def check(name: str, step: Step, threshold, low, high, input_scale: np.float32):
             )
 
 
-def keeps(threshold, low, high) -> bool:
-    """Whether a step gives every accumulator in low..high as it is: a kernel of multiplier 1.
-
-    Args:
-        threshold: The unflipped `graph.Threshold`.
-        low, high: Integers of shape (channels,), the reachable accumulators.
-    """
-    codes = threshold.space.codes().astype(np.int64)
-    if low.min() < codes[0] or high.max() > codes[-1]:
-        return False
-    acc = np.arange(low.min(), high.max() + 1)[:, None]
-    made = codes[(acc[:, :, None] >= threshold.thresholds).sum(-1)]
-    return bool(((made == acc) | (acc < low) | (acc > high)).all())
-
-
 def check_kept(name: str, low, high):
     """Proves that every kernel keeps the accumulators low..high at multiplier 1.
 

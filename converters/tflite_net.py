@@ -39,7 +39,7 @@ class Value:
 class Net:
     """A canonical graph on its way into a file; `values` holds one `Value` a node done.
 
-    inputs: as of `tflite.emit`. units: {last kernel: unit of its int16 sums}, if they go out.
+    inputs, sums: as of `tflite.emit`. units: {last kernel: unit of its int16 sums}, if they go out.
     made: {what: tensors} that several operators read, such as a constant number.
     """
 
@@ -50,6 +50,7 @@ class Net:
     storage: weight_forms.Storage
     inputs: str = "codes"
     units: dict = dataclasses.field(default_factory=dict)
+    sums: str = "int16"
     made: dict = dataclasses.field(default_factory=dict)
 
     def source(self, index):

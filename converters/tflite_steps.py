@@ -8,6 +8,7 @@ numbers, exact below 2^24.
 import numpy as np
 
 from keras_gxnor import graph as g
+from keras_gxnor import rewrites
 from keras_gxnor.converters import rounding, tflite_sums
 from keras_gxnor.converters.tflite_floats import as_int8
 from keras_gxnor.converters.tflite_net import UNIT, Value, arithmetic, linear
@@ -40,7 +41,7 @@ def _kept(net, index):
     node = net.graph.nodes[index]
     source, bounds = net.source(node.inputs[0]), net.types[node.inputs[0]]
     plain = source.dtype == "int8" and source.scale == 1
-    return plain and node.op.space.order > 1 and rounding.keeps(node.op, bounds.low, bounds.high)
+    return plain and node.op.space.order > 1 and rewrites.keeps(node.op, bounds.low, bounds.high)
 
 
 def _kernel_alone(net, index):

@@ -2,7 +2,7 @@
 
 CONV_2D, DEPTHWISE_CONV_2D and FULLY_CONNECTED from int16 to int16 with all scales 1 give sums up
 to 2^15 exactly. Where sums may be larger, the inputs are cut into digits, x = 16 h + l: two (to
-four) operators that share the weights make sums of digits, and float32 puts them together, exact
+eight) operators that share the weights make sums of digits, and float32 puts them together, exact
 below 2^24. Only where that does not fit either, or would take more bytes, are weights float32.
 """
 
@@ -24,7 +24,7 @@ from keras_gxnor.converters.tflite_net import (
 from keras_gxnor.errors import GraphError
 
 _INT16_LIMIT = (1 << 15) - 1
-_MOST_DIGITS = 4
+_MOST_DIGITS = 8
 # Bytes of file a digit costs, beside the weights they share.
 _DIGIT_COST = 800
 
@@ -54,6 +54,8 @@ def sums(net, index) -> Value:
 def _digits(net, index) -> tuple[int, int]:
     """(digits to cut the inputs into, bits of each but the first); (0, 0) for float32 weights."""
     node = net.graph.nodes[index]
+    if net.sums == "float32" and node.name not in net.units:
+        return 0, 0
     read, weights = net.types[node.inputs[0]], node.op.kernel.size
     size = max(-int(read.low.min()) - 1, int(read.high.max())).bit_length()
     for count in range(1, _MOST_DIGITS + 1):

@@ -280,10 +280,9 @@ def self_check(model, artifact, samples=14):
         VerificationError: with the report.
     """
     rng, x = np.random.default_rng(0), []
-    for op in artifact.graph.inputs:
-        limits = np.iinfo(op.spec.dtype)
-        x.append(rng.integers(limits.min, limits.max + 1, (samples + 2, *op.shape)))
-        x[-1][0], x[-1][1] = limits.min, limits.max
+    for op, (least, greatest) in zip(artifact.graph.inputs, reference.code_limits(artifact.graph)):
+        x.append(rng.integers(least, greatest + 1, (samples + 2, *op.shape)))
+        x[-1][0], x[-1][1] = least, greatest
     x = x[0] if len(x) == 1 else tuple(x)
     names = ("reference", *(artifact.runs_on or _CHECKED_BY[artifact.target]))
     report = verify(model, artifact, x, names)
@@ -308,6 +307,12 @@ def _truth(model, artifact, x):
         return _batched(lambda part: reference.run(model, part), x), 0
     from keras_gxnor import evaluation  # Keras only where a Keras model is given
 
+    for part, (least, greatest) in zip(_parts(x), reference.code_limits(artifact.graph)):
+        if part.min() < least or part.max() > greatest:
+            raise InvalidArgumentError(
+                f"`x` must lie in {least}..{greatest}, the rows of the embedding that reads it. "
+                f"Received: {part.min()}..{part.max()}"
+            )
     spec = _specs(artifact)
     plain = _batched(lambda part: evaluation.plain(model, spec, part), x)
     starts = range(0, len(_parts(x)[0]), _BATCH)

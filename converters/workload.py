@@ -125,7 +125,10 @@ def _conv_codes(n, call, source, shares):
     places = pixels * groups * n["height"] * n["width"]
     made = _dot({**n, "outputs": outputs, "words": n["row"]}, call, source, shares)
     made |= {"gather, place": places, "gather, word": places * n["take"], "codes' pixel": pixels}
-    if call.made.form == "codes":
+    if "slope_bits" in n:
+        made |= {"number sliced": outputs, "number sliced, plane": outputs * n["sum_bits"]}
+        made |= tiles.ramp(n, pixels * -(-n["filters"] // 32))
+    elif call.made.form == "codes":
         made |= {"number stepped": outputs, "number stepped, limit": outputs * n["steps"]}
         made |= {"number stepped, plane": outputs * call.made.planes}
     return made
@@ -153,12 +156,15 @@ def _depthwise(n, call, source, shares):
         "digit": places * n["digits"],
         "plane read": places * n["digits"] * n["planes"],
         "plane": places * n["digits"] * n["bits"],
-        "step": words * steps * n["bits"],
+        "step": words * steps * n["bits"] * ("slope_bits" not in n),
     }
     if "steps" in n:
         made["code"] = words * (steps + 1) * planes
+    if call.kernel == "gxnor_depthwise_codes":
+        made |= {"step": 0, "kept": words * planes}
     kind = "depthwise" if n["words"] > 1 else "depthwise of one word"  # whose tables compilers know
-    return {f"{kind}, {piece}": count for piece, count in made.items()}
+    made = {f"{kind}, {piece}": count for piece, count in made.items()}
+    return made | (tiles.ramp(n, words) if "slope_bits" in n else {})
 
 
 def _maxpool(n, call, source, shares):
@@ -262,6 +268,8 @@ _WORK = {
     "gxnor_conv_step": tiles.conv,
     "gxnor_conv_steps": tiles.conv,
     "gxnor_conv_tiles_sums": tiles.conv,
+    "gxnor_conv_ramp": tiles.conv,
+    "gxnor_dense_ramp": tiles.dense,
     "gxnor_dense_step": tiles.dense,
     "gxnor_dense_steps": tiles.dense,
     "gxnor_dense_tiles_sums": tiles.dense,
@@ -270,9 +278,12 @@ _WORK = {
     "gxnor_dense_codes_sums": _dot,
     "gxnor_conv_codes_sums": _conv_codes,
     "gxnor_conv_codes_step": _conv_codes,
+    "gxnor_conv_codes_ramp": _conv_codes,
+    "gxnor_depthwise_ramp": _depthwise,
     "gxnor_depthwise_trits_step": _depthwise_trits,
     "gxnor_depthwise_step": _depthwise,
     "gxnor_depthwise_steps": _depthwise,
+    "gxnor_depthwise_codes": _depthwise,
     "gxnor_lookup": _lookup,
     "gxnor_maxpool": _maxpool,
     "gxnor_maxpool_codes": _maxpool_codes,

@@ -83,6 +83,8 @@ def _ended(n, call, pixels, outputs) -> dict:
     tiles, bits = pixels * n["tiles"], n["bits"]
     if call.made.form == "sums":
         return {"sum": pixels * outputs, "sum, bit": pixels * outputs * bits}
+    if "slope_bits" in n:
+        return ramp(n, pixels * -(-outputs // 32))
     if "steps" not in n:
         return {"step": tiles, "step, plane": tiles * bits}
     steps, planes = n["steps"], call.made.planes
@@ -90,6 +92,20 @@ def _ended(n, call, pixels, outputs) -> dict:
         "steps": tiles,
         "steps, plane": tiles * steps * bits,
         "steps, code": tiles * (steps + 2) * planes,
+    }
+
+
+def ramp(n, words) -> dict:
+    """Long division by slopes of words of 32 channels."""
+    rest, slope, bits = n["rest_bits"], n["slope_bits"], n["code_bits"]
+    added = rest - n["fraction"] + sum(rest - bit for bit in range(bits - 1))
+    return {
+        "ramp": words,
+        "ramp, start": words * rest,
+        "ramp, plane": words * added,
+        "ramp, slope": words * (n["sum_bits"] + (bits - 1) * slope),
+        "ramp, mended": words * rest * (n["exceptions"] > 0),
+        "ramp, clipped": words * bits * (n["top"] + 1 < 1 << bits),
     }
 
 

@@ -19,10 +19,12 @@ from keras_gxnor import (  # noqa: E402
     distribute,
     errors,
     increments,
+    interop,
     lowering,
     quantizers,
     reference,
     spaces,
+    tfmot,
 )
 from keras_gxnor.calibration import calibrate  # noqa: E402
 from keras_gxnor.conversion import discretize  # noqa: E402
@@ -86,9 +88,11 @@ __all__ = [
     "distribute",
     "errors",
     "increments",
+    "interop",
     "lowering",
     "quantizers",
     "reference",
     "spaces",
+    "tfmot",
     "training_memory",
 ]

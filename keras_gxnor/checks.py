@@ -194,8 +194,10 @@ def _check_threshold(node, source):
         _fail(node, f"{op.space} needs {op.space.num_states - 1} thresholds", op.thresholds.shape)
     if (np.diff(op.thresholds.astype(np.int64), axis=1) < 0).any():
         _fail(node, "thresholds must ascend in a channel", op.thresholds)
-    bound = np.full(source.shape[-1], op.space.max_code, np.int64)
-    return ops.TensorType(source.shape, "code", -bound, bound)
+    ends = [np.where(op.flipped, -b, a) for a, b in ((source.low, source.high), (source.high, source.low))]
+    reached = [(end[:, None] >= op.thresholds).sum(1) for end in ends]
+    low, high = (op.space.codes().astype(np.int64)[count] for count in reached)
+    return ops.TensorType(source.shape, "code", np.minimum(low, -1), np.maximum(high, 1))
 
 
 def _check_sign(node, source):

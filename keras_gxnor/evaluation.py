@@ -123,7 +123,8 @@ class _Walk:
         floats, integers, unit = (getattr(read[0], field.name) for field in dataclasses.fields(_Value))
         if isinstance(layer, DiscreteKernel) and integers is not None and self._exact:
             self.inexact.append((layer, read[0]))
-            return _exact_sums(layer, integers, unit)
+            codes, scale = _codes(layer)
+            return _Value(layer.finish(layer.linear(integers, *codes) * np.float32(unit * scale)))
         made = layer([v.floats for v in read] if len(read) > 1 else floats, training=False)
         if type(layer) is _L.Average:
             return _averaged(made, read)
@@ -141,15 +142,6 @@ class _Walk:
         unit = min(v.unit for v in read)
         whole = [v.integers * np.float32(v.unit / unit) for v in read]
         return _Value(made, layer(whole if len(read) > 1 else whole[0], training=False), unit)
-
-
-def _exact_sums(layer, integers, unit):
-    """What a kernel makes of integers, and the sums themselves if nothing follows them."""
-    codes, scale = _codes(layer)
-    sums = layer.linear(integers, *codes)
-    bare = layer.bias is None and layer.activation is keras.activations.linear
-    made = layer.finish(sums * np.float32(unit * scale))
-    return _Value(made, sums, unit * scale) if bare else _Value(made)
 
 
 def _averaged(made, read):

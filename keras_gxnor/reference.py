@@ -109,6 +109,27 @@ def _checked(op, what, x) -> np.ndarray:
     return array.astype(spec.dtype)
 
 
+def code_limits(graph: g.Graph) -> list[tuple[int, int]]:
+    """(least, greatest) code that each input should be fed: all of its dtype, or the rows of a look-up.
+
+    The graph takes others too, as the nearest row; Keras refuses them.
+
+    Example:
+
+    >>> node = g.Node("in", g.Input((2,), g.InputSpec("uint8", 1.0, 0)))
+    >>> code_limits(g.Graph((node, g.Node("rows", g.Lookup(np.ones((9, 4), np.int8)), (0,))), (1,)))
+    [(0, 8)]
+    """
+    found = []
+    for index, op in enumerate(graph.inputs):
+        limits, zero = np.iinfo(op.spec.dtype), op.spec.zero_point
+        readers = [graph.nodes[i].op for i in graph.consumers(index)]
+        rows = [len(reader.table) for reader in readers if isinstance(reader, g.Lookup)]
+        least = max(limits.min, zero) if rows else limits.min
+        found.append((int(least), int(min([limits.max, *(zero + count - 1 for count in rows)]))))
+    return found
+
+
 def _input(op, q):
     return q.astype(np.int32) - np.int32(op.spec.zero_point)
 

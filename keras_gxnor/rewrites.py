@@ -13,6 +13,7 @@ import numpy as np
 
 from keras_gxnor import graph as g
 from keras_gxnor.errors import UnsupportedGraphError
+from keras_gxnor.spaces import DiscreteSpace
 
 _KERNELS = (g.Dense, g.Conv2D)
 _SHAPES = (g.Flatten, g.Reshape)
@@ -205,6 +206,40 @@ def with_unique_names(graph: g.Graph) -> g.Graph:
         taken.add(name)
         nodes.append(dataclasses.replace(node, name=name))
     return dataclasses.replace(graph, nodes=tuple(nodes))
+
+
+def keeping_step(most: int, channels: int, unit: float = 1.0) -> g.Threshold:
+    """The step that leaves sums as they are, in the smallest space that holds them.
+
+    Args:
+        most: The largest magnitude of a sum, at most 64.
+        channels: How many there are.
+        unit: The value of one, the scale of the space.
+
+    Example:
+
+    >>> keeping_step(9, 3).space.max_code
+    16
+    """
+    order = (max(most, 1) - 1).bit_length() + 1
+    space = DiscreteSpace(order, unit * DiscreteSpace(order).max_code)
+    codes = np.arange(1 - space.max_code, space.max_code + 1, dtype=np.int32)
+    return g.Threshold(np.tile(codes, (channels, 1)), np.zeros(channels, bool), space)
+
+
+def keeps(threshold: g.Threshold, low, high) -> bool:
+    """Whether a step gives every accumulator in low..high as it is, so that the sums are the codes.
+
+    Args:
+        threshold: Unflipped.
+        low, high: Integers of shape (channels,), the reachable accumulators.
+    """
+    codes = threshold.space.codes().astype(np.int64)
+    if low.min() < codes[0] or high.max() > codes[-1]:
+        return False
+    acc = np.arange(low.min(), high.max() + 1)[:, None]
+    made = codes[(acc[:, :, None] >= threshold.thresholds).sum(-1)]
+    return bool(((made == acc) | (acc < low) | (acc > high)).all())
 
 
 def _fold_signs(graph: g.Graph) -> g.Graph:

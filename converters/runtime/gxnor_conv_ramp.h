@@ -3,7 +3,7 @@
 #define GXNOR_CONV_RAMP_H
 
 #include "gxnor_conv_count.h"
-#include "gxnor_list_levels.h"
+#include "gxnor_list_strip.h"
 #include "gxnor_ramp_tiles.h"
 #include "gxnor_rom.h"
 #include "gxnor_shared.h"
@@ -14,18 +14,25 @@ static void gxnor_conv_ramp(const gxnor_conv_tiles *c, const uint32_t *in,
                             const uint32_t *lines, gxnor_entry *lists, gxnor_lanes *counters,
                             uint32_t *rest, uint32_t *out)
 {
-    int32_t y, x, k;
+    const int32_t step = c->levels > 1 ? c->tiles * c->bits : 0;
+    int32_t y, x, k, level;
 
     GXNOR_ROLLED
     for (y = 0; y < c->window.out_height; y++) {
         GXNOR_ROLLED
         for (x = 0; x < c->window.out_width; x += c->strip) {
-            const int32_t pixels = gxnor_list_levels(c, in, y, x, lists);
             GXNOR_ROLLED
-            for (k = 0; k < pixels; k++) {
-                gxnor_conv_count(c, lists, k * c->window.stride_x, weights, counters);
-                gxnor_ramp_tiles(ramp, counters, c->tiles, c->filters, lines, rest, out);
-                out += (ramp->code_bits + 1) * ((c->filters + 31) / 32);
+            for (level = 0; level < c->levels; level++) {
+                const int32_t pixels = gxnor_list_strip(c, in, y, x, level, lists);
+                GXNOR_ROLLED
+                for (k = 0; k < pixels; k++) {
+                    gxnor_lanes *const planes = counters + k * step;
+                    gxnor_conv_count(c, lists, k * c->window.stride_x, level, weights, planes);
+                    if (level == c->levels - 1) {
+                        gxnor_ramp_tiles(ramp, planes, c->tiles, c->filters, lines, rest, out);
+                        out += (ramp->code_bits + 1) * ((c->filters + 31) / 32);
+                    }
+                }
             }
         }
     }

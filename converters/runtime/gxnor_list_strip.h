@@ -8,11 +8,11 @@
 /* Lists the input columns under the strip of output pixels from (y, x) on. An entry counts as if
    each column had rows of its own, so that the columns of a window are one slice of the list.
    list: for each place of a group c->room entries, and then for each column and the end the numbers
-   of entries before it to add and to subtract. */
-static void gxnor_list_strip(const gxnor_conv_tiles *c, const uint32_t *in, int32_t y, int32_t x, int32_t level,
+   of entries before it to add and to subtract. Returns how many output pixels the strip has. */
+static int32_t gxnor_list_strip(const gxnor_conv_tiles *c, const uint32_t *in, int32_t y, int32_t x, int32_t level,
                              gxnor_entry *list)
 {
-    const int32_t size = c->room + 2 * c->columns + 2;
+    const int32_t size = c->room + 2 * c->columns + 2, left = c->window.out_width - x;
     int32_t column = x * c->window.stride_x - c->window.pad_left;
     gxnor_lists lists;
     int32_t k, at;
@@ -34,6 +34,7 @@ static void gxnor_list_strip(const gxnor_conv_tiles *c, const uint32_t *in, int3
         column++;
         lists.first += lists.run * GXNOR_LIST_STEP;
     }
+    return left < c->strip ? left : c->strip;
 }
 
 #endif

@@ -26,7 +26,7 @@ static void gxnor_ramp_mend(const gxnor_ramp *r, const uint32_t *rest, const uin
     }
     GXNOR_ROLLED
     for (more = ~more; more; more &= more - 1u) {
-        gxnor_ramp_except(r, exceptions, first, gxnor_lowest_bit(more), code);
+        gxnor_ramp_except(r, exceptions, first, (int32_t)gxnor_lowest_bit(more), code);
     }
 }
 

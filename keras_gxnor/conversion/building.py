@@ -68,8 +68,8 @@ class Builder:
         rows = {}
 
         def clone(layer):
-            if isinstance(layer, (keras.Model, _L.InputLayer)):
-                new = self.rebuild(layer) if isinstance(layer, keras.Model) else layer
+            if isinstance(layer, keras.Model):
+                new = self.rebuild(layer)
                 rows[id(new)] = [new]
                 return new
             built = self._built(layer)
@@ -88,7 +88,12 @@ class Builder:
 
         # A model without `compile`, since Keras would compile the clone with the same optimizer.
         bare = keras.Model(model.input, model.output, name=model.name)
-        new = keras.models.clone_model(bare, clone_function=clone, call_function=call)
+        names = {id(x.output): x.name for x in model.layers if isinstance(x, _L.InputLayer)}
+        inputs = keras.tree.map_structure(
+            lambda t: keras.Input(batch_shape=t.shape, dtype=t.dtype, name=names.get(id(t), t.name)),
+            model.input,
+        )
+        new = keras.models.clone_model(bare, inputs, clone_function=clone, call_function=call)
         new.trainable = model.trainable
         return new
 

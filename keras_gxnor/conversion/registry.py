@@ -49,6 +49,7 @@ class Swap:
 
 SWAPS = {
     _L.Dense: Swap(layers.GXNORDense),
+    _L.Embedding: Swap(layers.GXNOREmbedding, table=True),
     _L.Conv1D: Swap(layers.GXNORConv1D),
     _L.Conv2D: Swap(layers.GXNORConv2D),
     _L.Conv2DTranspose: Swap(layers.GXNORConv2DTranspose, transposed=True),

@@ -43,7 +43,7 @@ class Transfer:
         made = self._made(call, change, read)
         if change.norm and self._plan.kinds[call.output] is not Kind.FLOAT:
             key = (id(layer), "norm")
-            made = self._normalize(self._built[id(layer)].norm, key, made, self._identity(key[0]))
+            made = self._normalize(self._built[id(layer)].norm, key, made, self._identity(key[0], made))
         if change.step:
             made = self._stepped(id(layer), made)
         self._done.add(id(layer))
@@ -62,14 +62,16 @@ class Transfer:
         if change.role is Role.STEP:
             if built.before is not None:
                 key = (id(layer), "before")
-                self._normalize(built.before, key, read[0], self._identity(key[0]))
+                self._normalize(built.before, key, read[0], self._identity(key[0], read[0]))
             return self._stepped(id(layer), read[0])
         if isinstance(layer, _L.Rescaling) and self._plan.kinds[call.output] is not Kind.RAW:
             value, zero = read[0]
             return value, layer.scale * zero + layer.offset * (1 - value)
         if layer.weights and id(layer) not in self._done:
             built.layer.set_weights(layer.get_weights())
-        if self._plan.kinds[call.output] in (Kind.FLOAT, Kind.RAW) or change.left or layer.weights:
+        if change.left:
+            return _unit(layer.output.shape)
+        if self._plan.kinds[call.output] is Kind.RAW or layer.weights:
             return _unit(_shape_after(layer, read))
         if len(read) > 1:
             return _merged(layer, read)
@@ -112,11 +114,11 @@ class Transfer:
             value = np.ones_like(zero)
         new.bias.assign(zero + bias)
 
-    def _identity(self, key):
-        """The normalization with the moments of the float model that changes nothing."""
-        seen = self._measured[key]
-        deviation = np.sqrt(seen.variance + _EPSILON)
-        return Normalization(deviation, seen.mean, seen.mean, seen.variance, _EPSILON)
+    def _identity(self, key, read):
+        """The normalization that changes nothing, with the moments of the float model."""
+        seen, ones = self._measured.get(key), np.ones(read[0].shape[-1], np.float32)
+        mean, variance = (seen.mean, seen.variance) if seen else (0 * ones, ones)
+        return Normalization(np.sqrt(variance + _EPSILON), mean, mean, variance, _EPSILON)
 
     def _normalize(self, new, key, read, norm):
         """Sets a normalization of what comes in, for the step that reads it."""

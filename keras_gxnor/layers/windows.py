@@ -28,8 +28,8 @@ class Windowed(DiscreteKernel):
 
     def finish(self, x):
         """What follows the convolution: bias and activation."""
-        if self.bias is not None:
-            last = self.data_format == "channels_last"
-            shape = (-1,) if last else (-1, *[1] * self.rank)
-            x = keras.ops.add(x, keras.ops.reshape(self.bias, shape))
+        if self.data_format == "channels_last" or self.bias is None:
+            return super().finish(x)
+        # Not keras.ops.add: of a width equal to the channels it takes it for the channels.
+        x = x + keras.ops.reshape(self.bias, (-1, *[1] * self.rank))
         return x if self.activation is None else self.activation(x)

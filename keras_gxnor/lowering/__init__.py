@@ -2,7 +2,7 @@
 
 A hidden block is kernel -> (bias, pooling, batch normalization) -> activation. Its
 kernel makes integer sums; everything up to the activation is folded into integer
-thresholds on them (`thresholds.py`). Batch normalization before the logits stays
+thresholds on them (`thresholds.py`). Batch normalization before the logits or an 8-bit ReLU stays
 float32, in the very order of operations that Keras uses.
 """
 
@@ -22,13 +22,24 @@ __all__ = ["fold_rescaling", "from_keras", "input_specs"]
 def from_keras(model, input_spec=None, name=None) -> g.Graph:
     """Lowers a trained Keras model to the integer graph that it computes.
 
-    Supported: Sequential and Functional models, with branches, shared layers and several
-    inputs and outputs, of GXNORDense, GXNORConv2D, MaxPooling2D, AveragePooling2D, global
-    pooling, BatchNormalization, DiscreteActivation (or a quantizer as `activation=`), Add,
-    Subtract and Concatenate of activations, ZeroPadding2D, Flatten, Reshape, a leading
-    Rescaling, Dropout and other layers that do nothing at inference, ending in logits with
-    or without batch normalization. An untrained model lowers as well: try it before a long
-    training.
+    Supported: Sequential and Functional models, nested ones too, with branches, shared layers
+    and several inputs and outputs, ending in logits with or without batch normalization, of
+
+    - all GXNOR layers: Dense (on vectors, sequences and images), Conv1D with any padding, Conv2D,
+      DepthwiseConv1D and 2D, SeparableConv1D and 2D, Conv2DTranspose without `output_padding` and
+      dilation, Embedding as the first layer of at most 256 rows without a mask. One may read the
+      sums of another without an activation between, if they stay within -64..64;
+    - DiscreteActivation, or a quantizer as `activation=`, and BatchNormalization;
+    - max and average pooling, global too, of images and sequences;
+    - Add, Subtract, Average and Concatenate (last axis) of activations whose units differ by a
+      power of two;
+    - Rescaling anywhere: a factor of +-2^k on activations only changes their unit, any other
+      must have an activation behind it;
+    - Flatten and Reshape; Permute of axes of size 1; ZeroPadding, Cropping and nearest UpSampling
+      of activations;
+    - Dropout and other layers that do nothing at inference.
+
+    An untrained model lowers as well: try it before a long training.
 
     Args:
         model: A built Keras model in float32.

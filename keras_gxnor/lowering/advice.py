@@ -7,13 +7,24 @@ from keras_gxnor.errors import UnsupportedLayerError
 _L = keras.layers
 
 ADVICE = {
+    _L.DepthwiseConv1D: "GXNORDepthwiseConv1D, trained with DSTOptimizer",
+    _L.DepthwiseConv2D: "GXNORDepthwiseConv2D, trained with DSTOptimizer",
+    _L.SeparableConv1D: "GXNORSeparableConv1D, trained with DSTOptimizer",
+    _L.SeparableConv2D: "GXNORSeparableConv2D, trained with DSTOptimizer",
+    _L.Conv2DTranspose: "GXNORConv2DTranspose, trained with DSTOptimizer",
+    _L.Conv1DTranspose: "UpSampling1D and GXNORConv1D, trained with DSTOptimizer",
+    (_L.Conv3D, _L.Conv3DTranspose): "GXNORConv2D on slices",
+    _L.Conv1D: "GXNORConv1D, trained with DSTOptimizer",
     _L.Conv2D: "GXNORConv2D, trained with DSTOptimizer",
     _L.Dense: "GXNORDense, trained with DSTOptimizer",
-    (_L.ReLU, _L.LeakyReLU, _L.ELU, _L.PReLU): "DiscreteActivation",
+    _L.Embedding: "GXNOREmbedding, trained with DSTOptimizer",
+    (_L.RNN, _L.Bidirectional): 'GXNORConv1D with padding="causal" and dilation_rate',
+    (_L.Attention, _L.MultiHeadAttention): "GXNORConv1D",
+    (_L.ReLU, _L.LeakyReLU, _L.ELU, _L.PReLU): 'DiscreteActivation, ternary or "uint8"',
     _L.Softmax: "logits as the output and from_logits=True in the loss",
-    (_L.Multiply, _L.Average, _L.Maximum, _L.Minimum, _L.Dot): "Add or Concatenate",
-    _L.Rescaling: "Rescaling as the first layer only",
+    (_L.Multiply, _L.Maximum, _L.Minimum, _L.Dot): "Add, Average or Concatenate; Rescaling for a constant",
     _L.Normalization: "Rescaling as the first layer",
+    _L.Resizing: "UpSampling2D, or images of the right size",
     (_L.LayerNormalization, _L.GroupNormalization): "BatchNormalization",
 }
 # Layers that do nothing at inference.
@@ -49,8 +60,8 @@ def nearest(layer) -> str:
         if isinstance(layer, known):
             return advice
     return (
-        "GXNORDense, GXNORConv2D, MaxPooling2D, AveragePooling2D, BatchNormalization, "
-        "DiscreteActivation, Add, Concatenate and Flatten"
+        "the GXNOR layers, pooling, BatchNormalization, DiscreteActivation, Add, Concatenate, Flatten and "
+        "the others that keras_gxnor.lowering.from_keras names"
     )
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_gxnor import graph as g
-from keras_gxnor import thresholds
+from keras_gxnor import rewrites, thresholds
 from keras_gxnor.errors import UnsupportedLayerError
 from keras_gxnor.spaces import MAX_ORDER, DiscreteSpace
 
@@ -104,6 +104,12 @@ class Lowering:
                 flow = dataclasses.replace(self.emit(name, op, flow), stages=flow.stages)
         return flow
 
+    def resume(self, codes: Flow, waited: Flow) -> Flow:
+        """What waited for the codes of a flow, done to them."""
+        for name, op in waited.late:
+            codes = self.emit(name, op, codes)
+        return codes
+
     def finish(self, flow: Flow, name: str) -> int:
         """Makes the logits of a flow, and returns their node.
 
@@ -119,8 +125,7 @@ class Lowering:
             )
         features = flow.feature_stages
         end = self.floats(flow, "logits") if flow.stages or not features else self._divided(flow)
-        for late, op in flow.late:
-            end = self.emit(late, op, end)
+        end = self.resume(end, flow)
         return (self._settle(end, features, "logits") if features else end).node
 
     def floats(self, flow: Flow, name: str) -> Flow:
@@ -145,15 +150,12 @@ class Lowering:
 
 def small_sums(low: Lowering, name: str, flow: Flow) -> Flow:
     """Sums of at most 64 as codes of a space whose step is their unit; any other flow as it is."""
-    most = max(-int(flow.type.low.min()), int(flow.type.high.max()), 1) if flow.type.low.size else 0
-    bare = flow.type.kind == "accumulator" and not (flow.stages or flow.late or flow.feature_stages)
+    most = max(-int(flow.type.low.min()), int(flow.type.high.max())) if flow.type.low.size else 0
+    bare = flow.type.kind == "accumulator" and not (flow.stages or flow.feature_stages)
     if not bare or most > DiscreteSpace(MAX_ORDER).max_code:
         return flow
-    order = (most - 1).bit_length() + 1
-    space = DiscreteSpace(order, flow.unit * DiscreteSpace(order).max_code)
-    codes = np.arange(1 - space.max_code, space.max_code + 1, dtype=np.int32)
-    op = g.Threshold(np.tile(codes, (flow.channels, 1)), np.zeros(flow.channels, bool), space)
-    return low.emit(name, op, flow)
+    op = rewrites.keeping_step(most, flow.channels, flow.unit)
+    return low.resume(low.emit(name, op, flow), flow)
 
 
 def _apply(stage, x, channels):

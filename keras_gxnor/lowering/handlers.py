@@ -83,16 +83,15 @@ def _activate(low, layer, activation, flow, name):
         unsupported(
             layer,
             f"its activation is {getattr(activation, '__name__', activation)!r}",
-            "a DiscreteActivation; for a softmax at the end, logits and from_logits=True in the loss",
+            'DiscreteActivation, ternary or "uint8"; for a softmax at the end, logits and '
+            "from_logits=True in the loss",
         )
     if flow.feature_stages:
         unsupported(layer, "it normalizes after a Flatten across pixels", "Flatten after it")
     done = (_quantized if isinstance(activation, QuantizedReLU) else _stepped)(
         low, layer, activation, flow, name
     )
-    for late, op in flow.late:
-        done = low.emit(late, op, done)
-    return dataclasses.replace(done, divisor=1)
+    return dataclasses.replace(low.resume(done, flow), divisor=1)
 
 
 def _quantized(low, layer, activation, flow, name):

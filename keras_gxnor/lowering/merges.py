@@ -7,12 +7,14 @@ import numpy as np
 
 from keras_gxnor import graph as g
 from keras_gxnor.lowering.advice import unsupported
+from keras_gxnor.lowering.flow import small_sums
 
 _L = keras.layers
 
 
 def _merged(low, layer, flows, op):
     """A node on several codes, in the finest of their units."""
+    flows = [small_sums(low, f"{layer.name}.codes", flow) for flow in flows]
     if any(flow.pending or flow.divisor > 1 for flow in flows):
         unsupported(
             layer,
@@ -46,9 +48,10 @@ def _add(low, layer, flows):
 
 
 def _subtract(low, layer, flows):
-    if flows[1].pending or flows[1].divisor > 1:
-        return _merged(low, layer, flows, g.Add())  # refuses it
-    return _merged(low, layer, [flows[0], negated(low, f"{layer.name}.minus", flows[1])], g.Add())
+    first, second = (small_sums(low, f"{layer.name}.codes", flow) for flow in flows)
+    if second.pending or second.divisor > 1:
+        return _merged(low, layer, [first, second], g.Add())  # refuses it
+    return _merged(low, layer, [first, negated(low, f"{layer.name}.minus", second)], g.Add())
 
 
 def negated(low, name, flow):

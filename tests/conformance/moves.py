@@ -3,6 +3,7 @@
 import numpy as np
 
 from keras_gxnor import graph as g
+from keras_gxnor import rewrites
 from keras_gxnor.spaces import DiscreteSpace
 from tests.conformance.chain import Chain
 
@@ -22,10 +23,7 @@ def _sequence(c):
 def _kept(c):
     """The step that makes codes of small sums: each its own."""
     most = int(max(-c.type.low.min(), c.type.high.max()))
-    space = DiscreteSpace((most - 1).bit_length() + 1)
-    steps = np.arange(1 - space.max_code, space.max_code + 1, dtype=np.int32)
-    channels = c.type.shape[-1]
-    return c.add(g.Threshold(np.tile(steps, (channels, 1)), np.zeros(channels, bool), space))
+    return c.add(rewrites.keeping_step(most, c.type.shape[-1]))
 
 
 def _paper_1d(name):

@@ -287,7 +287,29 @@ def _sign(chain, *_):
     chain.add(g.Sign(signs))
 
 
-_C_STEPS = {"grouped": _grouped, "digits": _digits, "broad": _broad, "sign": _sign}
+def _relu(chain, filters, size, levels, stages, extreme):
+    """A kernel of trits or int8, at times a pool, and a ReLU or a ternary step; or a ReLU of codes."""
+    most = np.abs([chain.type.low, chain.type.high]).max()
+    space = 127 if filters % 3 == 0 and most * 127 * np.prod(chain.type.shape) < 1 << 24 else None
+    if most * np.prod(chain.type.shape) >= 1 << 24:
+        return
+    if _image(chain) and size:
+        pair, strides, padding = _window(chain, size, size // 4, size // 2)
+        groups = chain.type.shape[-1] if filters == 11 else 1
+        count = groups if groups > 1 else 1 + 3 * filters
+        chain.conv(count, pair, strides, padding, groups=groups, space=space)
+        if stages % 3 == 0:
+            chain.pool(1 + size % min(2, *chain.type.shape[:2]))
+    elif size:
+        chain.dense(1 + 3 * filters, space=space)
+    if stages == 10 and size:
+        chain.step(flip=0.5)
+    else:
+        levels = (255, 255, 15, 1, 100, 255)[levels % 6]
+        chain.relu(levels, 1 + stages % 2, falling=stages / 11, extreme=extreme == 11)
+
+
+_C_STEPS = {"grouped": _grouped, "digits": _digits, "broad": _broad, "sign": _sign, "relu": _relu}
 
 
 def _end(chain, outputs):

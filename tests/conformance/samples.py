@@ -1,7 +1,8 @@
 """Sample graphs: small nets with every awkward size, each with its input codes.
 
 Built straight from graph operations, with no Keras and no training, so that a
-back end can be tested alone. `SAMPLES` maps a name to a zero-argument builder.
+back end can be tested alone. `SAMPLES` maps a name to a zero-argument builder, `ALL` has some of
+`mixed.py` too, which together call everything that C has for them.
 """
 
 import numpy as np
@@ -10,6 +11,7 @@ from keras_gxnor import graph as g
 from keras_gxnor import reference
 from keras_gxnor.spaces import DiscreteSpace
 from tests.conformance.chain import BINARY, Chain
+from tests.conformance.mixed import MIXED
 from tests.conformance.moves import MOVES
 
 
@@ -230,3 +232,5 @@ def _wide_average_step(name):
 
 SAMPLES = {name: (lambda n=name, b=build: b(n).graph()) for name, build in _BUILDERS.items()}
 SAMPLES |= {name: (lambda n=name, b=build: b(n)) for name, build in _GRAPHS.items()}
+SOME_MIXED = """cnn_100 dense_int8 depthwise grouped extreme_cnn max_before residual_relu two_outputs""".split()
+ALL = SAMPLES | {name: MIXED[name] for name in (f"mixed_{name}" for name in SOME_MIXED)}

@@ -8,7 +8,7 @@ import pytest
 
 from keras_gxnor import reference
 from keras_gxnor.converters import c_source, emulator, host
-from tests.conformance.samples import SAMPLES, inputs
+from tests.conformance.samples import ALL, inputs
 from tests.tools import C99, CXX11, ZIG, available, executed
 
 RUNTIME = c_source._HERE / "runtime"
@@ -28,7 +28,7 @@ FLOATS = {"__aeabi_fadd", "__aeabi_fmul", "__aeabi_fdiv", "__aeabi_fcmpeq", "__a
 
 @pytest.fixture(scope="module")
 def artifacts():
-    return {name: c_source.emit(build(), name) for name, build in SAMPLES.items()}
+    return {name: c_source.emit(build(), name) for name, build in ALL.items()}
 
 
 @pytest.fixture(scope="module")
@@ -137,7 +137,7 @@ def test_weights_of_1_67_bits_are_as_clean(tmp_path, compiler):
     command, flags, _ = COMPILERS[compiler]
     source = ""
     for name in ("cnn_mnist_like", "cnn_dilated", "z2", "z2_weights", "dense_100", "dense_wide_logits"):
-        (tmp_path / f"{name}.h").write_bytes(c_source.emit(SAMPLES[name](), name, weights="1.67bit").main)
+        (tmp_path / f"{name}.h").write_bytes(c_source.emit(ALL[name](), name, weights="1.67bit").main)
         source += f'#define {name.upper()}_IMPLEMENTATION\n#include "{name}.h"\n'
     (tmp_path / "all.c").write_text(source)
     host.compile_c([*available(command), *flags, "-O2", "-c", "all.c", "-o", "all.o"], tmp_path)
@@ -154,7 +154,7 @@ def test_no_writable_static_data(folder):
 
 
 def test_two_networks_of_one_name_are_refused(folder):
-    other = c_source.emit(SAMPLES["cnn_1x1"](), "cnn_same")
+    other = c_source.emit(ALL["cnn_1x1"](), "cnn_same")
     (folder / "other").mkdir()
     (folder / "other" / "cnn_same.h").write_bytes(other.main)
     (folder / "clash.c").write_text('#include "cnn_same.h"\n#include "other/cnn_same.h"\n')
@@ -300,7 +300,7 @@ def uncommented(text):
 
 def test_every_function_is_simple_and_short(folder):
     seen = set()
-    for name in SAMPLES:
+    for name in ALL:
         for function, body in functions((folder / f"{name}.h").read_text()):
             seen.add(function)
             if function.endswith("_selftest"):
@@ -314,7 +314,7 @@ def test_every_function_is_simple_and_short(folder):
 
 def test_no_forbidden_word(folder):
     words = r"\b(malloc|free|memcpy|memset|double|goto|alloca|printf)\b|#include <(?!stdint\.h>)"
-    for name in SAMPLES:
+    for name in ALL:
         text = (folder / f"{name}.h").read_text()
         assert not re.search(words, uncommented(text)), name
         assert "SPDX-License-Identifier: 0BSD" in text
@@ -322,7 +322,7 @@ def test_no_forbidden_word(folder):
 
 def test_runtime_files_hold_one_function_each_and_are_all_used(folder):
     """Or one type, or one group of macros."""
-    pasted = "".join((folder / f"{name}.h").read_text() for name in SAMPLES)
+    pasted = "".join((folder / f"{name}.h").read_text() for name in ALL)
     for path in RUNTIME.glob("*.h"):
         text, guard = path.read_text(encoding="ascii"), f"{path.stem.upper()}_H"
         head = f"/* SPDX-License-Identifier: 0BSD */\n#ifndef {guard}\n#define {guard}\n\n"
@@ -336,6 +336,6 @@ def test_runtime_files_hold_one_function_each_and_are_all_used(folder):
 
 
 def test_the_emulated_image_is_bare(folder):
-    artifact = c_source.emit(SAMPLES["cnn_mnist_like"](), "bare")
+    artifact = c_source.emit(ALL["cnn_mnist_like"](), "bare")
     image = emulator.Image([artifact], "cortex-m4", ["bare_run", "bare_argmax"])
     assert not {"memcpy", "memset", "memmove", "malloc"} & set(image.symbols)

@@ -9,12 +9,12 @@ import pytest
 from keras_gxnor import reference
 from keras_gxnor.converters import c_source, host
 from keras_gxnor.converters.c_selftest import fnv
-from tests.conformance.samples import SAMPLES, Chain, inputs
+from tests.conformance.samples import ALL, Chain, inputs
 
 NAMES = """cnn_mnist_like cnn_same cnn_dilated cnn_grouped cnn_stride_2_same z2 z2_weights z5_weights residual
 densenet mobile depthwise_z2 average_codes_same reshape zero_padding step_of_max conv_pool_logits
 grouped_logits same_sums_twice sign_of_input dense_100 dense_wide_logits
-inception_wide""".split()
+inception_wide mixed_cnn_100 mixed_grouped mixed_depthwise mixed_dense_int8""".split()
 
 # file, old text, new text
 MUTANTS = [
@@ -64,7 +64,7 @@ MUTANTS = [
     ("list_strip", "k <= c->columns", "k < c->columns"),
     ("list_strip", "column < c->window.in_width", "column < c->window.in_width - 1"),
     ("list_strip", "lists.first += lists.run * GXNOR_LIST_STEP;", ""),
-    ("list_levels", "left < c->strip ? left", "left <= c->strip ? left - 1"),
+    ("list_strip", "left < c->strip ? left", "left <= c->strip ? left - 1"),
     ("list_pixels", "words -= d->pixel_words;", "words -= d->pixel_words + 1;"),
     ("dense_count", "start = 0;", ""),
     ("dense_count", "rows += GXNOR_GROUP * d->chunk_groups;", ""),
@@ -97,13 +97,20 @@ MUTANTS = [
     ("channels", "31 - shift", "30 - shift"),
     ("pad", "y * in_width + x", "y * in_width"),
     ("sign", "carry &= term;", "carry &= flip;"),
+    ("ramp_add", "(old & term) | (carry & odd)", "(old & term) | (carry & term)"),
+    ("ramp_add", "(old & minus) | (carry & odd)", "old & minus"),
+    ("ramp_word", "rest + b - 1", "rest + b"),
+    ("ramp_word", "code[r->code_bits] = 0;", ""),
+    ("ramp_tiles", "lines + k * step", "lines"),
+    ("ramp_clip", "equal & code[b] & ~limit", "equal & code[b]"),
+    ("sums_word", "(o ? counters[b] : 0u)", "counters[b]"),
 ]
 
 
 @pytest.fixture(scope="module")
 def networks():
     """(graph, inputs, digests of the logits), one with lists long enough to overflow the carries."""
-    graphs = {name: SAMPLES[name]() for name in NAMES}
+    graphs = {name: ALL[name]() for name in NAMES}
     lengthy = Chain("lengthy", (1500,)).dense(40, zeros=0.1).step().dense(20).step().dense(3).logits()
     graphs["lengthy"] = lengthy.graph()
     found = []

@@ -167,6 +167,23 @@ def test_c(name):
     assert emulator.selftest(artifact) == 0
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", samples.MIXED)
+def test_c_of_mixed_networks(name):
+    """On three kinds of cores, in tiles of 8 to 256 channels, with weights in either format."""
+    graph = samples.MIXED[name]()
+    artifact = c_source.emit(graph, name)
+    report = _report(graph, artifact, ["c_host", "c_cortex_m4"])
+    assert report.ok and report.images == {"c_host": IMAGES, "c_cortex_m4": IMAGES}, report
+    assert report.cost.scratch_bytes == artifact.sizes["scratch"]
+    x = inputs(graph, 3)
+    for core in ("cortex-m0", "rv32imc"):
+        assert samples.same(emulator.run(artifact, x, core)[0], graph, x), core
+    for options in ({"lanes": 8}, {"lanes": 256}, {"weights": "1.67bit"}):
+        other = c_source.emit(graph, name, **options)
+        assert samples.same(host.run(other, x), graph, x) and host.selftest(other) == 0, options
+
+
 def _damaged(graph):
     """The graph with one weight of its last kernel turned."""
     nodes = list(graph.nodes)

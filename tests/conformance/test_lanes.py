@@ -10,7 +10,7 @@ from keras_gxnor import reference
 from keras_gxnor.converters import c_source, host, tiles
 from keras_gxnor.converters.c_selftest import fnv
 from keras_gxnor.errors import InvalidArgumentError
-from tests.conformance.samples import SAMPLES, inputs
+from tests.conformance.samples import ALL, inputs
 from tests.tools import C99, CXX11, ZIG, available, executed
 
 # zig compiles for the processor it runs on unless told otherwise, gcc for any.
@@ -21,7 +21,7 @@ BUILDS = {
     "gcc native": (["gcc"], "-O2 -march=native"),
 }
 QUICK = [(8, "zig for any"), (512, "zig for any")]
-ALL = [
+EVERY = [
     pytest.param(lanes, build, marks=[] if (lanes, build) in QUICK else pytest.mark.slow)
     for lanes in tiles.LANES
     for build in BUILDS
@@ -35,7 +35,7 @@ VECTORS = {
 
 @functools.cache
 def artifact_of(name, lanes):
-    return c_source.emit(SAMPLES[name](), name, lanes)
+    return c_source.emit(ALL[name](), name, lanes)
 
 
 def silent(flags, language=C99):
@@ -43,10 +43,10 @@ def silent(flags, language=C99):
     return [*language, "-Wno-unused-function", *flags]
 
 
-@pytest.mark.parametrize(("lanes", "build"), ALL)
+@pytest.mark.parametrize(("lanes", "build"), EVERY)
 def test_every_sample_is_exact_without_a_warning(lanes, build):
     compiler, flags = BUILDS[build]
-    artifacts = {name: artifact_of(name, lanes) for name in SAMPLES}
+    artifacts = {name: artifact_of(name, lanes) for name in ALL}
     library = host.Library(artifacts.values(), available(compiler), silent(flags.split()))
     for name, artifact in artifacts.items():
         x = inputs(artifact.graph, 6)
@@ -60,14 +60,14 @@ def test_a_layer_fills_whole_tiles():
     narrow, usual, wide = (artifact_of("dense_100", lanes).sizes["weights"] for lanes in (8, 32, 512))
     assert narrow < usual < wide
     with pytest.raises(InvalidArgumentError, match=r"`lanes` must be one of \(8, 32.*lanes=16"):
-        c_source.emit(SAMPLES["dense_only"](), "odd", 16)
+        c_source.emit(ALL["dense_only"](), "odd", 16)
 
 
 def test_networks_of_different_lanes_are_refused_in_one_file(tmp_path):
     source = ""
     for lanes in (8, 32):
         name = f"wide{lanes}"
-        (tmp_path / f"{name}.h").write_bytes(c_source.emit(SAMPLES["dense_100"](), name, lanes).main)
+        (tmp_path / f"{name}.h").write_bytes(c_source.emit(ALL["dense_100"](), name, lanes).main)
         source += f'#define {name.upper()}_IMPLEMENTATION\n#include "{name}.h"\n'
     (tmp_path / "mix.c").write_text(source)
     with pytest.raises(host.ToolError, match="Networks of different lanes"):
@@ -99,7 +99,7 @@ def test_no_warning(tmp_path, lanes, compiler):
 @pytest.mark.parametrize("rom", ["", "__flash"])
 def test_avr_has_no_warning(tmp_path, rom):
     """ints of 16 bits; and an error where a pointer into flash would be read as one into RAM."""
-    written(8, tmp_path, *SAMPLES)
+    written(8, tmp_path, *ALL)
     flags = "-target avr-freestanding-none -mcpu=atmega328p -Wno-avr-rtlib-linking-quirks -ffreestanding -Os"
     flags += f" -DGXNOR_ROM={rom}"
     host.compile_c([*ZIG, "cc", *silent(flags.split()), "-c", "all.c", "-o", "all.o"], tmp_path)

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from keras_gxnor.converters import c_emitters, relus
 from tests.conformance import random_networks
 from tests.conformance.random_networks import c_failures, programs, shrunk
-from tests.conformance.samples import SAMPLES
+from tests.conformance.samples import ALL
 
 _BATCH = 50  # networks compiled at once
 
@@ -52,7 +52,7 @@ def check(count):
 
 def reached(called):
     """Kernels that samples use and `called` does not hold."""
-    graphs = [relus.canonical(build()) for build in SAMPLES.values()]
+    graphs = [relus.canonical(build()) for build in ALL.values()]
     return {call.kernel for graph in graphs for call in c_emitters.program(graph).calls} - set(called)
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from keras_gxnor.converters import c_source, emulator, host
 from tests.conformance import layers
-from tests.conformance.samples import SAMPLES, inputs
+from tests.conformance.samples import ALL, inputs
 from tests.tools import ZIG, available
 
 BUILDS = {
@@ -32,7 +32,7 @@ gxnor_hook hook;
 def samples():
     """{name: (artifact, inputs, what each layer leaves of each)}."""
     made = {}
-    for name, build in SAMPLES.items():
+    for name, build in ALL.items():
         artifact = c_source.emit(build(), name)
         x = inputs(artifact.graph, 4)
         x = tuple(part[::-1] for part in x) if isinstance(x, tuple) else x[::-1]  # extremes come last

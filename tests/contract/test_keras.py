@@ -1,7 +1,5 @@
-"""Everything stock Keras does to a layer, done to ours."""
+"""Everything stock Keras does to a model, done to ours; test_layers.py does it to every layer."""
 
-import inspect
-import json
 import pathlib
 import subprocess
 import sys
@@ -18,70 +16,6 @@ from keras_gxnor.errors import InvalidArgumentError
 from tests.contract.nets import cnn, compile_dst, data, kernels
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-LAYERS = {
-    "dense": (lambda **kw: keras_gxnor.GXNORDense(5, **kw), keras.layers.Dense, (4, 7)),
-    "conv": (lambda **kw: keras_gxnor.GXNORConv2D(6, 3, **kw), keras.layers.Conv2D, (2, 8, 9, 4)),
-    "conv_all_arguments": (
-        lambda **kw: keras_gxnor.GXNORConv2D(
-            6, (3, 2), padding="same", dilation_rate=2, groups=2, **kw
-        ),
-        keras.layers.Conv2D,
-        (2, 8, 9, 4),
-    ),
-}
-ALL = pytest.mark.parametrize("name", LAYERS)
-
-
-def _twin(layer, base):
-    """The plain Keras layer of the same configuration."""
-    config = layer.get_config()
-    for ours in ("kernel_space", "kernel_storage"):
-        config.pop(ours)
-    return base.from_config(config)
-
-
-@ALL
-@pytest.mark.parametrize("space", ["ternary", "z3"])
-def test_equals_the_plain_layer_with_the_same_values(name, space):
-    make, base, shape = LAYERS[name]
-    layer = make(kernel_space=space, bias_initializer="normal", activation="relu")
-    x = np.random.default_rng(0).integers(-9, 9, shape).astype(np.float32)
-    y = layer(x)
-    twin = _twin(layer, base)
-    twin.build(shape)
-    twin.set_weights([layer.kernel.numpy() * layer.kernel_space.scale, layer.bias.numpy()])
-    assert np.array_equal(y.numpy(), twin(x).numpy())
-    assert layer.compute_output_shape(shape) == tuple(y.shape)
-
-
-@pytest.mark.parametrize("ours", [n for n in keras_gxnor.__all__ if n.startswith("GXNOR")])
-def test_signature_is_keras_s_plus_the_kernel_s(ours):
-    mine = inspect.signature(getattr(keras_gxnor, ours).__init__).parameters
-    base = inspect.signature(getattr(keras.layers, ours.removeprefix("GXNOR")).__init__).parameters
-    # Keras writes a stride of 1 as (1, 1) where it could write 1.
-    mine, base = (
-        [(n, 1 if p.default == (1, 1) else p.default) for n, p in s.items()] for s in (mine, base)
-    )
-    base = [(n, d) for n, d in base if n not in ("lora_rank", "lora_alpha", "quantization_config")]
-    assert mine[:-3] == base[:-1]
-    assert mine[-3:] == [("kernel_space", "ternary"), ("kernel_storage", "int8"), base[-1]]
-
-
-@ALL
-def test_config_round_trip(name):
-    layer = LAYERS[name][0](
-        kernel_space="z2",
-        activation=keras_gxnor.DiscreteActivation("z2"),
-        kernel_regularizer="l2",
-        bias_constraint="non_neg",
-        name="x",
-    )
-    config = json.loads(json.dumps(keras.saving.serialize_keras_object(layer)))
-    again = keras.saving.deserialize_keras_object(config)
-    assert again.get_config() == layer.get_config()
-    assert type(again) is type(layer) and again.activation == layer.activation
-
-
 def test_activation_names_and_objects():
     for activation in ("ternary", keras_gxnor.MultiStep(), keras_gxnor.DiscreteActivation()):
         assert keras_gxnor.GXNORDense(2, activation).activation == keras_gxnor.MultiStep()
@@ -116,10 +50,11 @@ np.savez(sys.argv[4], *model.get_weights())
         ("ternary", "kernel.base3", 29, "adam"),
         ("z3", "kernel.int8", 144, "momentum"),
         ("graded", "kernel.graded", 144, "none"),
+        ("int8", "kernel.int8", 144, "momentum"),
     ],
 )
 def test_saved_model_in_a_fresh_process(tmp_path, space, tag, size, rule):
-    model = cnn(space, "ternary" if space == "graded" else space)
+    model = cnn(space, {"graded": "ternary", "int8": "uint8"}.get(space, space))
     x, y = data(64)
     compile_dst(model, rule=rule).fit(x, y, verbose=0)
     paths = [str(tmp_path / n) for n in ("m.keras", "x.npy", "y.npy", "w.npz")]
@@ -201,43 +136,6 @@ def test_regularizer_acts_on_the_float_read():
         loss = layer.losses[0]
     gradient = tape.gradient(loss, layer.kernel.value).numpy()
     assert np.array_equal(gradient, 0.5 * np.sign(layer.kernel.numpy()))
-
-
-@pytest.mark.parametrize(
-    "kwargs, words",
-    [
-        ({"kernel_constraint": "max_norm"}, "kernel_constraint"),
-        ({"kernel_space": "quaternary"}, "Layer .*discrete space"),
-        ({"lora_rank": 4}, "lora_rank"),
-        ({"dtype": "int8_from_float32"}, "float dtype policy"),
-    ],
-)
-@ALL
-def test_refused_arguments(name, kwargs, words):
-    with pytest.raises(InvalidArgumentError, match=words):
-        LAYERS[name][0](**kwargs)
-
-
-@ALL
-def test_refused_methods(name):
-    make, _, shape = LAYERS[name]
-    layer = make()
-    layer.build(shape)
-    for call in (lambda: layer.quantize("int8"), lambda: layer.enable_lora(2)):
-        with pytest.raises(InvalidArgumentError, match="discrete kernel"):
-            call()
-
-
-def test_channels_first_equals_channels_last():
-    first = keras_gxnor.GXNORConv2D(4, 3, data_format="channels_first")
-    last = keras_gxnor.GXNORConv2D(4, 3)
-    x = np.random.default_rng(0).integers(-3, 4, (2, 3, 6, 7)).astype(np.float32)
-    first.build(x.shape)
-    last.build((2, 6, 7, 3))
-    last.kernel.assign(first.kernel.numpy())
-    assert np.array_equal(
-        first(x).numpy(), last(x.transpose(0, 2, 3, 1)).numpy().transpose(0, 3, 1, 2)
-    )
 
 
 def test_evaluate_and_predict():

@@ -34,7 +34,13 @@ def _mobile():
     return net.average().logits(10).graph()
 
 
-OWN = {"paper": lambda: ternary.mnist().graph(), "digits": _digits, "wide_mobile": _mobile}
+def _relus():
+    """8-bit ReLUs, depthwise too, and one kernel of int8."""
+    net = ternary.Net("own_relus", (20, 20, 3)).conv(32, 3, 2, states=63).relu().conv(48).relu()
+    return net.depthwise(strides=2).relu().conv(40, 1).step().average().logits(10).graph()
+
+
+OWN = {"paper": lambda: ternary.mnist().graph(), "digits": _digits, "wide_mobile": _mobile, "own": _relus}
 NETWORKS = [
     *OWN,
     "cnn_mnist_like",

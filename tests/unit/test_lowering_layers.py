@@ -1,5 +1,7 @@
 """Lowering of sequences, and of the layers around kernels: every option equals Keras bit for bit."""
 
+import itertools
+
 import keras
 import numpy as np
 import pytest
@@ -16,12 +18,14 @@ from keras_gxnor import (
     GXNORSeparableConv1D,
     GXNORSeparableConv2D,
     InputSpec,
+    converters,
     lowering,
     reference,
     rewrites,
 )
 from keras_gxnor.converters import verification
-from keras_gxnor.evaluation import exact_first, is_exact, plain
+from keras_gxnor.errors import InvalidArgumentError, UnsupportedLayerError
+from keras_gxnor.evaluation import exact_first, is_exact, plain, rounding_explains
 from tests.unit.test_lowering import IMAGE, bn, codes, functional, sequential
 
 L = keras.layers
@@ -136,6 +140,10 @@ IMAGES = {
         GXNORConv2D(4, 3), act(), GXNORDense(5, use_bias=False), GXNORDense(6, use_bias=False), bn(), act(),
         L.Flatten(), GXNORDense(3),
     ),
+    "sums_flattened_for_a_kernel": lambda: sequential(
+        GXNORConv2D(4, 3), act(), GXNORConv2D(3, 2, use_bias=False), L.Flatten(), GXNORDense(4), bn()
+    ),
+    "sums_merged": lambda: _merge(L.Subtract(), conv(4, 1), conv(4, 1), shape=(9, 3)),
     "upsampling": lambda: sequential(
         GXNORConv2D(4, 3), bn(), act(), L.UpSampling2D((2, 3)), GXNORConv2D(5, 3), bn(), act(), L.Flatten(), GXNORDense(3),
     ),
@@ -211,3 +219,119 @@ def test_embeddings_equal_keras_bit_for_bit(name):
     assert is_exact(model, TOKENS)
     assert verification.count_mismatches(reference.run(graph, q), truth) == (0, 0)
     assert len(np.unique(truth)) > 3
+
+
+def test_token_indexes_beyond_the_table_are_refused_beside_keras():
+    model = EMBEDDINGS["tokens"]()
+    artifact = converters.convert(model, "tflite", input_spec=TOKENS, name="net")  # checked on indexes within
+    q = tokens(model)
+    assert converters.verify(model, artifact, q, ["litert_builtin"]).ok
+    q[3, 4] = 50
+    with pytest.raises(InvalidArgumentError, match=r"0\.\.49.*Received: 0\.\.50"):
+        converters.verify(model, artifact, q, ["litert_builtin"])
+    assert converters.verify(artifact.graph, artifact, q, ["litert_builtin"]).ok  # the last row, in both
+
+
+INEXACT = {
+    "separable": (lambda: steps(GXNORSeparableConv1D(4, 3), bn(), act()), InputSpec(scale=1 / 255)),
+    "steps_of_an_input": (
+        lambda: steps(L.ZeroPadding1D(2), L.MaxPooling1D(2), L.Rescaling(-2.0), conv(4), bn(), act()),
+        InputSpec(scale=1 / 255),
+    ),
+    "average_of_three": (
+        lambda: functional(
+            lambda x: act()(bn()(conv(5)(L.Average()([act()(bn()(conv(4)(x))) for _ in range(3)])))), (12, 3)
+        ),
+        IMAGE,
+    ),
+    "global_average_of_steps": (
+        lambda: functional(lambda x: L.GlobalAveragePooling1D()(act()(bn()(conv(4)(x)))), (11, 3)), IMAGE
+    ),
+}
+
+
+@pytest.mark.parametrize("name", INEXACT)
+def test_what_keras_rounds_is_compared_with_exact_sums(name):
+    make, spec = INEXACT[name]
+    model = make()
+    graph = lowering.from_keras(model, spec)
+    q = codes(model, spec, count=100)
+    assert not is_exact(model, spec) and rounding_explains(model, spec, q)
+    exact = exact_first(model, spec, q)
+    assert verification.count_mismatches(reference.run(graph, q), exact) == (0, 0)
+    np.testing.assert_allclose(exact, plain(model, spec, q), rtol=0, atol=1e-2)
+
+
+UNSUPPORTED = {
+    "output padding": (lambda: sequential(GXNORConv2DTranspose(3, 3, 2, output_padding=1, name="t")), "`t`.*output_padding"),
+    "late embedding": (
+        lambda: sequential(L.Flatten(), GXNOREmbedding(9, 4, name="e"), L.Flatten(), GXNORDense(3)), "`e`.*first layer"
+    ),
+    "large vocabulary": (lambda: sequential(GXNOREmbedding(257, 4, name="e"), GXNORDense(3), shape=(4,)), "`e`.*257.*at most 256"),
+    "mask": (
+        lambda: sequential(GXNOREmbedding(9, 4, mask_zero=True, name="e"), GXNORDense(3), shape=(4,)), "`e`.*mask_zero=False"
+    ),
+    "permute": (lambda: sequential(L.Permute((2, 1, 3), name="p"), GXNORDense(3)), "`p`.*moves values"),
+    "upsampling": (
+        lambda: sequential(L.UpSampling2D(2, interpolation="bilinear", name="u"), GXNORDense(3)), "`u`.*nearest"
+    ),
+    "upsampled sums": (lambda: sequential(GXNORDense(3), L.UpSampling2D(2, name="u")), "`u`.*after the activation"),
+    "cropped input": (lambda: sequential(L.Cropping2D(1, name="c"), GXNORDense(3)), "`c`.*-64..64"),
+    "cropped sums": (lambda: sequential(GXNORDense(3), L.Cropping2D(1, name="c")), "`c`.*after the activation"),
+    "padded sums": (lambda: sequential(conv(3), L.ZeroPadding1D(1, name="z"), shape=(9, 2)), "`z`.*before the kernel"),
+    "odd rescaling before a kernel": (
+        lambda: sequential(GXNORDense(4, "ternary"), L.Rescaling(0.3), GXNORDense(3, name="d"), shape=(4,)), "`d`.*between"
+    ),
+    "maximum": (lambda: _merge(L.Maximum(name="m"), _same, _halves), "`m`.*Average"),
+    "lstm": (lambda: sequential(L.LSTM(4, name="l"), GXNORDense(3), shape=(5, 4)), "`l`.*causal"),
+    "dense of four axes": (lambda: sequential(GXNORDense(3, name="d"), shape=(2, 3, 4, 5)), "`d`.*Flatten"),
+}
+
+
+@pytest.mark.parametrize("name", UNSUPPORTED)
+def test_unsupported_layers_are_named(name):
+    make, words = UNSUPPORTED[name]
+    with pytest.raises(UnsupportedLayerError, match=f"(?s){words}"):
+        lowering.from_keras(make(), TOKENS)
+
+
+def test_separable_kernels_beyond_int8_are_refused():
+    layer = GXNORSeparableConv2D(3, 2, depth_multiplier=4, kernel_space="z7", name="s")
+    model = sequential(layer)
+    layer.depthwise_kernel.assign(np.full(layer.depthwise_kernel.shape, 64))
+    layer.pointwise_kernel.assign(np.full(layer.pointwise_kernel.shape, 64))
+    with pytest.raises(UnsupportedLayerError, match=r"`s`.*beyond int8"):
+        lowering.from_keras(model, IMAGE)
+
+
+@pytest.mark.parametrize("padding", ["valid", "same"])
+@pytest.mark.parametrize("stride", [1, 2, 3])
+def test_transposed_convolutions_of_every_small_size(stride, padding):
+    for kernel, size in itertools.product(range(1, 6), (1, 2, 4)):
+        layer = GXNORConv2DTranspose(2, (kernel, 3), (stride, 2), padding, use_bias=False)
+        model = sequential(layer, shape=(size, 3, 2))
+        graph, q = lowering.from_keras(model, IMAGE), codes(model, count=3)
+        assert np.array_equal(reference.run(graph, q), plain(model, IMAGE, q)), (kernel, size)
+
+
+def test_units_that_differ_by_no_power_of_two_are_refused():
+    inputs = keras.Input((4,))
+    merged = L.Add(name="m")([GXNORDense(4, "ternary")(inputs), inputs])
+    model = keras.Model(inputs, GXNORDense(3)(merged))
+    with pytest.raises(UnsupportedLayerError, match=r"`m`.*different units.*power of two"):
+        lowering.from_keras(model, InputSpec(scale=1 / 255))
+    lowering.from_keras(model, InputSpec(scale=1 / 256))
+
+
+EXPORTED = ["sequence_paper_order", "sequence_separable", "image_depthwise", "image_transposed", "image_concatenate_units"]
+
+
+@pytest.mark.parametrize("name", ["tokens", *(pytest.param(n, marks=pytest.mark.slow) for n in EXPORTED)])
+def test_back_ends_equal_keras(name):
+    model = EMBEDDINGS[name]() if name in EMBEDDINGS else MODELS[name]()
+    spec = TOKENS if name in EMBEDDINGS else IMAGE
+    q = tokens(model, 12) if name in EMBEDDINGS else codes(model, count=12)
+    backends = ["litert_xnnpack", "litert_builtin", "litert_reference", "tflite_micro"]
+    for target, names in (("tflite", backends), ("c", ["c_host", "c_cortex_m4"])):
+        report = converters.verify(model, converters.convert(model, target, spec, "net", check=False), q, names)
+        assert report.ok and report.images == dict.fromkeys(names, 12), report

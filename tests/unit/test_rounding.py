@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from keras_gxnor import graph as g
+from keras_gxnor import rewrites
 from keras_gxnor.converters import interpreters, rounding, tflite
 from keras_gxnor.errors import VerificationError
 from keras_gxnor.spaces import DiscreteSpace
@@ -183,10 +184,10 @@ def test_sums_that_are_codes_are_kept_by_every_kernel(monkeypatch):
     space = DiscreteSpace(7)
     steps = np.tile(np.arange(-63, 65, dtype=np.int32), (2, 1))
     threshold = g.Threshold(steps, np.zeros(2, bool), space)
-    assert rounding.keeps(threshold, -bound, bound)
-    assert not rounding.keeps(threshold, -bound, bound + 1)
+    assert rewrites.keeps(threshold, -bound, bound)
+    assert not rewrites.keeps(threshold, -bound, bound + 1)
     moved = dataclasses.replace(threshold, thresholds=steps + np.int32([[0], [1]]))
-    assert not rounding.keeps(moved, -bound, bound)
+    assert not rewrites.keeps(moved, -bound, bound)
     rounding.check_kept("t", -bound, bound)
     monkeypatch.setitem(rounding.MODELS, "odd", lambda sums, *scales: sums + (sums == 64))
     with pytest.raises(VerificationError, match=r"`t`: accumulator 64 .*`odd`"):

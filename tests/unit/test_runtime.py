@@ -17,7 +17,7 @@ RUNTIME = pathlib.Path(host.__file__).parent / "runtime"
 CHANNELS = [1, 31, 32, 33, 64, 65, 100]
 CANARY = 0x5AC0FFEE
 KERNELS = """add channels conv_codes_step conv_codes_sums dense_codes_sums dense_sums depthwise
-depthwise_step depthwise_steps depthwise_trits_step dot dot_codes maxpool
+depthwise_codes depthwise_step depthwise_steps depthwise_trits_step dot dot_codes lookup maxpool
 maxpool_codes pad reshape sign slice step_words steps_words sumpool sums_step unslice""".split()
 
 
@@ -301,6 +301,17 @@ def test_slice_of_every_byte(c):
     np.testing.assert_array_equal(planes.unpack(out(), 256), data.view(np.int8))
 
 
+@pytest.mark.parametrize("flip, zero", [(0, 0), (0x80, 128), (0x80, 133)])
+@pytest.mark.parametrize("rows", [1, 9, 256])
+def test_lookup_of_every_byte(c, rows, flip, zero):
+    rng = np.random.default_rng(rows)
+    table, data = codes_of(rng, (rows, 33), 3), np.arange(256, dtype=np.uint8)
+    exact = planes.pack(table[np.clip((data ^ flip).astype(int) - zero, 0, rows - 1)], 3)
+    out = Out(exact.shape)
+    c("lookup", data, flip, zero, planes.pack(table, 3), rows, 6, out.memory, 256)
+    np.testing.assert_array_equal(out(), exact)
+
+
 # --- Moving channels. ---
 
 
@@ -491,6 +502,10 @@ def test_depthwise(c, channels, seed):
         y, k = divmod(last, w[3])
         c("depthwise", layer, packed, weights, y, k, words - 1, scratch.memory)
         np.testing.assert_array_equal(scratch(), counters(sums[last], bits)[-1])
+        exact = planes.pack(sums, planes.planes_for(sums.min(), sums.max()))
+        out = Out(exact.shape)
+        c("depthwise_codes", layer, packed, weights, Out(bits).memory, out.memory, exact.shape[-1])
+        np.testing.assert_array_equal(out(), exact)
         for low, steps in ((-1, 2), (-2, 4)):
             thresholds = np.sort(rng.integers(sums.min(), sums.max() + 2, (channels, steps)), axis=1)
             scratch = Out(bits)

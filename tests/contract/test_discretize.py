@@ -1,0 +1,184 @@
+"""discretize: architectures people bring train, lower, export and verify; what it decides is told."""
+
+import keras
+import numpy as np
+import pytest
+
+import keras_gxnor
+from keras_gxnor import DiscreteActivation, DSTOptimizer, InputSpec, converters, lowering, spaces
+from keras_gxnor.conversion import plan
+from keras_gxnor.conversion.initial import codes_of
+from keras_gxnor.conversion.numbers import twn
+from keras_gxnor.errors import InvalidArgumentError, UnsupportedLayerError
+from keras_gxnor.kernels import DiscreteVariable
+from tests.contract.architectures import ARCHITECTURES, REFUSED
+
+L = keras.layers
+SPEC = InputSpec(scale=1 / 128, zero_point=128)
+BACKENDS = {"tflite": ["litert_builtin"], "c": ["c_host"]}
+QUICK = ("lenet", "resnet", "mobilenet_v2", "inception", "keyword", "siamese")
+
+
+def _codes(model, count=32, seed=0):
+    """Random images, a tuple of them for several inputs; each class of pixels has its own mean."""
+    rng = np.random.default_rng(seed)
+    return tuple(rng.integers(0, 256, (count, *x.shape[1:])).astype(np.uint8) for x in model.inputs)
+
+
+def _fed(arrays):
+    return arrays if len(arrays) > 1 else arrays[0]
+
+
+def _scaled(codes):
+    return tuple((q.astype(np.float32) - 128) / 128 for q in codes)
+
+
+def _trained(parent, **arguments):
+    """The discrete model after an epoch, and codes it reads."""
+    codes = _codes(parent)
+    x = _scaled(codes)
+    model = keras_gxnor.discretize(parent, calibration_data=_fed(x), verbose=False, **arguments)
+    model.compile(DSTOptimizer(0.1, seed=0), "mse", run_eagerly=True)
+    targets = [np.sign(np.random.default_rng(1).normal(size=(32, *y.shape[1:]))) for y in model.outputs]
+    before = [v.numpy() for v in model.trainable_variables if isinstance(v, DiscreteVariable)]
+    model.fit(_fed(x), _fed(targets), batch_size=16, epochs=1, verbose=0)
+    after = [v.numpy() for v in model.trainable_variables if isinstance(v, DiscreteVariable)]
+    assert before and any((a != b).any() for a, b in zip(after, before))
+    return model, codes
+
+
+def _verified(model, codes, targets=tuple(BACKENDS)):
+    for target in targets:
+        artifact = converters.convert(model, target, input_spec=SPEC, check=False)
+        report = converters.verify(model, artifact, _fed(codes), BACKENDS[target])
+        assert report.mismatches == dict.fromkeys(report.mismatches, 0) != {}
+        assert all(count == len(codes[0]) for count in report.images.values())
+
+
+@pytest.mark.parametrize(
+    "name", [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in ARCHITECTURES]
+)
+def test_architectures_train_lower_export_and_verify(name):
+    parent = ARCHITECTURES[name]()
+    weights = [w.copy() for w in parent.get_weights()]
+    model, codes = _trained(parent, keep=())
+    _verified(model, codes)
+    assert all(np.array_equal(a, b) for a, b in zip(weights, parent.get_weights(), strict=True))
+    kept = [layer.name for layer in parent.layers]
+    assert [layer.name for layer in model.layers if layer.name in kept] == kept
+
+
+@pytest.mark.parametrize("build", REFUSED, ids=lambda build: build.__name__)
+def test_what_has_no_discrete_form_is_named(build):
+    parent, name = build(), REFUSED[build]
+    left = [row.layer for row in plan(parent, keep=()).left]
+    assert name in left
+    with pytest.raises(UnsupportedLayerError, match=f"`{left[0]}`"):
+        plan(parent, keep=(), on_unsupported="raise")
+    model = keras_gxnor.discretize(parent, keep=(), verbose=False)
+    with pytest.raises(UnsupportedLayerError, match=f"`{left[0]}`"):
+        lowering.from_keras(model, SPEC)
+
+
+@pytest.mark.parametrize("name", ["two_inputs", pytest.param("resnet", marks=pytest.mark.slow)])
+def test_relu_nets_with_8_bit_ends_train_lower_and_verify(name):
+    """Activations of uint8, first and last kernels of int8, graded ones between."""
+    model, codes = _trained(ARCHITECTURES[name](), kernel_space="graded", activation_space="uint8")
+    spaces_used = {layer.name: layer.kernel_space for layer in model.layers if hasattr(layer, "kernel_space")}
+    assert {spaces.serialize(space) for space in spaces_used.values()} == {"graded", "int8"}
+    _verified(model, codes, ["tflite"])
+
+
+def test_the_float_model_is_met_before_any_training():
+    """Exactly representable kernels, and steps finer than what is compared: the two models agree."""
+    rng = np.random.default_rng(0)
+    parent = keras.Sequential(
+        [keras.Input((6, 6, 2)), L.Conv2D(4, 3, activation="relu"), L.Flatten(), L.Dense(3)]
+    )
+    kernels = [v.numpy() for v in parent.weights[::2]]
+    kernels = [rng.integers(-1, 2, k.shape) * rng.uniform(0.1, 1, k.shape[-1]) for k in kernels]
+    parent.set_weights([kernels[0], rng.normal(size=4), kernels[1], rng.normal(size=3)])
+    x = rng.uniform(-1, 1, (64, 6, 6, 2)).astype("float32")
+    model = keras_gxnor.discretize(
+        parent, activation_space="uint8", keep=(), calibration_data=x, reestimate=False, verbose=False
+    )
+    logits = model.predict(x, verbose=0)
+    wanted = parent.predict(x, verbose=0)
+    assert np.abs(logits - wanted).max() < 0.01 * np.abs(wanted).max()
+    for layer, kernel in zip((model.layers[0], model.layers[4]), kernels):
+        assert np.array_equal(layer.kernel_codes(), np.sign(kernel))
+
+
+def test_codes_of_every_space():
+    kernel = np.random.default_rng(0).normal(size=(3, 3, 4, 6)).astype("float32")
+    kernel[..., 5] = 0
+    ternary, scale = twn(kernel)
+    for space in ("ternary", "graded"):
+        codes, found = codes_of(kernel, space)
+        assert np.array_equal(spaces.get(space).read(codes), ternary) and np.array_equal(found, scale)
+    states = codes_of(kernel, "graded")[0][..., 0].ravel().astype(int)
+    order = np.argsort(np.abs(kernel[..., 0].ravel()))
+    assert (np.diff(np.abs(states[order])) >= 0).all()
+    assert np.array_equal(codes_of(kernel, "binary")[0] < 0, kernel < 0)
+    errors = []
+    for space in map(spaces.get, ("z2", "z3", "z5", "z7", "int8")):
+        codes, found = codes_of(kernel, space)
+        assert space.contains(codes) and found.shape == (6,) and (found > 0).all()
+        errors.append(np.abs(codes * np.float32(space.scale) * found - kernel).max())
+    assert errors == sorted(errors, reverse=True) and errors[-1] < 0.02
+    with pytest.raises(InvalidArgumentError, match="NaN"):
+        codes_of(kernel * np.nan, "ternary")
+
+
+def test_the_table_says_what_was_done():
+    """Inserted and dropped layers, scales, choices: each in a row of its own."""
+    table = plan(ARCHITECTURES["resnet"]())
+    assert [row.layer for row in table.inserted if row.becomes.startswith("Discrete")] == [
+        row.layer for row in table.rows if row.layer.endswith("_step")
+    ]
+    assert table["classes"].becomes == "GXNORDense, int8" and "from_logits" in table["classes"].why
+    first = next(row for row in table.rows if row.was == "Conv2D")
+    assert first.becomes == "GXNORConv2D, int8" and "keep" in first.why
+    assert str(table).splitlines()[0].split() == ["layer", "was", "becomes", "why"]
+    assert len(str(table).splitlines()) == 2 + len(table.rows)
+
+
+def test_filters_and_keep_choose(capsys):
+    parent = keras.Sequential(
+        [keras.Input((4,)), L.Dense(5, "relu", name="a"), L.Dense(5, "relu", name="b"), L.Dense(2, name="c")]
+    )
+    model = keras_gxnor.discretize(parent, filters="[ab]", keep=("b",))
+    assert "not chosen by `filters`" in capsys.readouterr().out
+    assert type(model.get_layer("c")) is L.Dense
+    assert [spaces.serialize(model.get_layer(n).kernel_space) for n in "ab"] == ["ternary", "int8"]
+    chosen = plan(parent, filters=lambda layer: layer.name == "a")
+    assert [row.layer for row in chosen.left] == ["b", "c"]
+    plan(parent, filters="a", on_unsupported="raise")  # left by choice is not unsupported
+    with pytest.raises(UnsupportedLayerError, match="`c`"):
+        lowering.from_keras(model, SPEC)
+
+
+def test_refusals():
+    parent = keras.Sequential([keras.Input((4,)), L.Dense(2, name="a")])
+
+    class Own(keras.Model):
+        def call(self, x):
+            return x
+
+    with pytest.raises(UnsupportedLayerError, match="subclassed"):
+        keras_gxnor.discretize(Own())
+    for wrong in (
+        {"keep": "first"}, {"keep": ("nobody",)}, {"filters": 3}, {"filters": "nobody"},
+        {"kernel_space": "z9"}, {"activation_space": "graded"}, {"on_unsupported": "ignore"},
+    ):
+        with pytest.raises(InvalidArgumentError):
+            keras_gxnor.discretize(parent, verbose=False, **wrong)
+
+
+def test_a_compiled_parent_and_one_with_constraints():
+    x = keras.Input((4,))
+    dense = L.Dense(2, kernel_regularizer="l2", kernel_constraint="max_norm")
+    parent = keras.Model(x, dense(L.PReLU()(L.Dense(4)(x))))
+    parent.compile("adam", "mse")
+    model = keras_gxnor.discretize(parent, keep=(), verbose=False)
+    assert not model.compiled and any(isinstance(layer, DiscreteActivation) for layer in model.layers)

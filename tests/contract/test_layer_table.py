@@ -1,0 +1,35 @@
+"""docs/models.md says of every layer what is true of it."""
+
+import keras
+import pytest
+
+from keras_gxnor import GXNORDense, converters
+from tests.contract import layer_table as table
+
+
+@pytest.mark.parametrize("row", table.ROWS, ids=lambda row: row.label)
+def test_the_row_of_the_docs_is_what_happens(row):
+    found = table.cells(row)
+    assert "WRONG" not in found
+    assert table.written()[found[0]] == table.text([found]).splitlines()[-1]
+
+
+def test_the_docs_have_these_rows_and_no_others():
+    assert len(table.written()) == len(table.ROWS)
+
+
+def test_a_layer_that_does_not_train_is_seen():
+    class Frozen(GXNORDense):
+        def read_kernel(self):
+            return keras.ops.stop_gradient(super().read_kernel())
+
+    row = table.Row("frozen", lambda: Frozen(8), table.FLAT, table.kernel)
+    assert not table.trains(table.model_of(row), row)
+
+
+def test_a_wrong_back_end_is_seen(monkeypatch):
+    class Report:
+        ok = False
+
+    monkeypatch.setattr(converters, "verify", lambda *_: Report())
+    assert table.cells(table.ROWS[0])[2:5] == ("WRONG",) * 3
