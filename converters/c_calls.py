@@ -21,11 +21,15 @@ LISTS, LANES = "gxnor_entry *", "gxnor_lanes *"
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Table:
-    """A constant of a call: an array, or the initializer text of a struct."""
+    """A constant of a call: an array, or the initializer text of a struct.
+
+    rom: whether functions take it as a GXNOR_ROM pointer, which is all they can do with it then.
+    """
 
     suffix: str
     ctype: str
     values: np.ndarray | str
+    rom: bool = True
 
     @property
     def nbytes(self) -> int:

@@ -249,8 +249,8 @@ def _counted(program, layer, kind, tables, list_words, count, pixels=1):
 
 
 def _lines(ramp, bits) -> list[Table]:
-    lines = ramp.table(bits)
-    return [Table("ramp", "gxnor_ramp", struct(ramp.members(bits))), Table("lines", "uint32_t", lines)]
+    lines = Table("lines", "uint32_t", ramp.table(bits), rom=False)  # added as counters in RAM are
+    return [Table("ramp", "gxnor_ramp", struct(ramp.members(bits))), lines]
 
 
 def _weights(table):

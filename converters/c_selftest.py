@@ -59,8 +59,9 @@ def _check(call, name, trace, scratch):
         if isinstance(table.values, str):
             continue
         label = f"{name}_{table.suffix}"
-        cast = "(const uint32_t *)" if table.ctype == "int32_t" else ""
-        function = "gxnor_digest_u8" if table.ctype == "uint8_t" else "gxnor_digest"
+        cast = "(const uint32_t GXNOR_ROM *)" if table.ctype == "int32_t" else ""
+        words = "gxnor_digest_rom" if table.rom else "gxnor_digest"
+        function = "gxnor_digest_u8" if table.ctype == "uint8_t" else words
         parts.append((function, f"{cast}{label}, {table.values.size}"))
         values = table.values.reshape(-1)
         digest = fnv(digest, values if table.ctype == "uint8_t" else values.view(np.uint32))

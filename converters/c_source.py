@@ -64,6 +64,7 @@ def emit(graph: g.Graph, name: str, lanes: int = 32, weights: str = "2bit") -> A
     writer = _Writer(graph, prefix, program, plan)
     sizes = _sizes(canonical, program, weights, plan)
     layers = writer.layers()
+    selftest = c_selftest.build(canonical, prefix, program, writer.scratch)
     text = template("network.h.j2").render(
         version=__version__,
         runtime_version=_RUNTIME_VERSION,
@@ -77,8 +78,8 @@ def emit(graph: g.Graph, name: str, lanes: int = 32, weights: str = "2bit") -> A
         inputs=writer.inputs,
         outputs=writer.outputs,
         layers=layers,
-        runtime=_runtime(program.calls),
-        selftest=c_selftest.build(canonical, prefix, program, writer.scratch),
+        runtime=_runtime(program.calls, selftest),
+        selftest=selftest,
         sizes=sizes,
     )
     notes = tuple(call.note for call in program.calls)
@@ -237,15 +238,16 @@ def _table(name, table) -> dict:
     if isinstance(table.values, str):
         return {"head": f"static const {table.ctype} {label}", "body": f"\n    {table.values};"}
     values = table.values.reshape(-1)
+    place = "GXNOR_ROM GXNOR_FLASH" if table.rom else "GXNOR_FLASH"
     items = [_SHOW[table.ctype](value) for value in values.tolist()]
     return {
-        "head": f"static const {table.ctype} GXNOR_FLASH {label}[{values.size}]",
+        "head": f"static const {table.ctype} {place} {label}[{values.size}]",
         "body": " {\n    " + ",\n    ".join(rows(items, _PER_LINE[table.ctype])) + "\n};",
     }
 
 
-def _runtime(calls) -> str:
-    """The sources of the kernels in use, each after those it needs, in one string."""
+def _runtime(calls, selftest) -> str:
+    """The sources of the functions in use, each after those it needs, in one string."""
     texts: dict[str, str] = {}
 
     def add(kernel):
@@ -258,10 +260,8 @@ def _runtime(calls) -> str:
         text = _INCLUDE.sub("", text).replace("#include <stdint.h>\n", "")
         texts[kernel] = re.sub(r"\n{3,}", "\n\n", text)
 
-    for call in calls:
-        add(call.kernel)
-        if any(table.ctype == "uint8_t" for table in call.tables):
-            add("gxnor_digest_u8")
-    for kernel in ("gxnor_argmax", "gxnor_noise", "gxnor_digest"):
+    digests = [function for check in selftest["checks"] if check for function, _ in check.parts]
+    for kernel in ("gxnor_rom", *(call.kernel for call in calls), *digests, "gxnor_argmax", "gxnor_noise"):
         add(kernel)
+    add("gxnor_digest")
     return "\n".join(texts.values())

@@ -15,10 +15,13 @@ from keras_gxnor.converters.artifact import Artifact
 from keras_gxnor.converters.cores import COMPILERS, CORES
 from keras_gxnor.converters.cost import Cost
 from keras_gxnor.converters.firmware import Image
-from keras_gxnor.converters.machine import Machine
+from keras_gxnor.converters.machine import Machine, Processor
 from keras_gxnor.errors import InvalidArgumentError
 
-__all__ = ["COMPILERS", "CORES", "Cost", "Image", "Machine", "cost", "layers", "run", "selftest", "trace"]
+__all__ = [
+    "COMPILERS", "CORES", "Cost", "Image", "Machine", "Processor",
+    "cost", "layers", "run", "selftest", "trace",
+]
 
 _REPORT_EVERY = 50
 

@@ -45,7 +45,8 @@ class Image:
     """Exported networks in the flash of a core.
 
     Args:
-        artifacts: C artifacts with different names.
+        artifacts: C artifacts with different names; or headers of other C in the same way, objects with
+            `name` and `main`, the bytes of a file `{name}.h` that `{NAME}_IMPLEMENTATION` implements.
         core: The name of one of `cores.CORES`.
         keep: The functions that must be in; what they do not need is left out.
         compiler: `"zig"` for the clang in the ziglang wheel, or `"gcc"` for the core's gcc on

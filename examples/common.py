@@ -1,8 +1,10 @@
 """What the examples share: training one of our nets or its float twin, then shipping it."""
 
+import functools
 import json
 import pathlib
 
+import click
 import keras
 import numpy as np
 from rich.console import Console
@@ -12,6 +14,44 @@ import keras_gxnor
 from keras_gxnor import converters
 
 console = Console()
+
+SLOW = ("tflite_micro", "c_cortex_m4")  # back ends that take about a second for a few dozen samples
+
+
+def options(epochs, out):
+    """The options that the examples share, as a decorator for click.
+
+    Args:
+        epochs: Their default number of epochs.
+        out: Their default folder.
+    """
+
+    def decorate(command):
+        quick = "Few samples and 2 epochs: shows that it runs, not how well."
+        for option in (
+            click.option("--quick", is_flag=True, help=quick),
+            click.option("--out", default=out, show_default=True, help="Folder of the results."),
+            click.option("--seed", default=0, show_default=True),
+            click.option("--epochs", default=epochs, type=click.IntRange(1), show_default=True),
+        ):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+def quicker(quick, epochs, train_set, test_set):
+    """(epochs, train set, test set, limits of `verify`), all much smaller if `quick`.
+
+    Args:
+        quick: Whether to.
+        epochs: Number of epochs.
+        train_set, test_set: (integer codes, labels), in random order.
+    """
+    if not quick:
+        return epochs, train_set, test_set, dict.fromkeys(SLOW, 200)
+    train_set, test_set = (tuple(part[:n] for part in s) for s, n in ((train_set, 600), (test_set, 100)))
+    return min(epochs, 2), train_set, test_set, dict.fromkeys(SLOW, 10)
 
 
 def block(layer, pool=False, discrete=True):
@@ -56,49 +96,73 @@ def layer_types(discrete):
     return keras.layers.Conv2D, keras.layers.Dense
 
 
-def train_and_ship(
-    build, train_set, test_set, spec, epochs, batch_size, rate, seed, out, limits=None
-) -> dict:
-    """Trains the ternary net and its float twin, exports the first and verifies it.
+def kind(discrete, ours, theirs, kernel_space="graded"):
+    """The class of layer of the float net, `theirs`, or `ours` with kernels of a space.
+
+    The kernels of `"graded"` are ternary for the network and on the device; while it is trained, each
+    has an 8-bit hidden state.
+    """
+    return functools.partial(ours, kernel_space=kernel_space) if discrete else theirs
+
+
+def train_twins(build, train_set, test_set, spec, epochs, batch_size, rate, seed, start=None):
+    """Trains a net in float32, and the ternary one equally long.
 
     Args:
-        build: Callable (discrete) -> Keras model; its name is the name of the files.
+        build: Callable (discrete) -> Keras model.
         train_set, test_set: (integer codes, labels).
         spec: `InputSpec` of the codes.
         epochs, batch_size, seed: As for `train`.
         rate: Learning rate of the ternary kernels; the float twin gets 3e-3.
+        start: None: the ternary net starts at random; or what makes it, a callable (trained float
+            model, its inputs) -> model.
+
+    Returns:
+        (ternary model, dict of `accuracy`, `float_accuracy`, `images`, `float_weight_bytes`).
+    """
+    codes, labels = train_set
+    test_codes, test_labels = test_set
+    x, models, scores = scaled(codes, spec), {}, {}
+    for discrete in (False, True):
+        console.rule("ternary, DSTOptimizer" if discrete else "the same net in float32, Adam")
+        keras.utils.set_random_seed(seed)
+        model = start(models[False], x) if discrete and start else build(discrete)
+        train(model, x, labels, epochs, batch_size, rate if discrete else 3e-3, discrete, seed)
+        models[discrete] = model
+        scores[discrete] = accuracy(model, scaled(test_codes, spec), test_labels)
+    return models[True], {
+        "accuracy": scores[True],
+        "float_accuracy": scores[False],
+        "images": len(test_codes),
+        "float_weight_bytes": float_weight_bytes(models[True]),
+    }
+
+
+def scaled(codes, spec):
+    """What Keras sees of integer codes: float32 of the same shape."""
+    return (codes.astype(np.float32) - spec.zero_point) * spec.scale
+
+
+def train_and_ship(
+    build, train_set, test_set, spec, epochs, batch_size, rate, seed, out, limits=None, start=None
+) -> dict:
+    """Trains the ternary net and its float twin, exports the first and verifies it.
+
+    Args:
+        build, train_set, test_set, spec, epochs, batch_size, rate, seed, start: As for
+            `train_twins`; the model's name is the name of the files.
         out: Folder of the files.
         limits: {back end: images to compare}, for the slow ones.
 
     Returns:
-        dict: `accuracy`, `float_accuracy`, `images`, and what `ship` returns.
+        dict: what `train_twins` and `ship` return.
     """
-
-    def scaled(codes):
-        return (codes.astype(np.float32) - spec.zero_point) * spec.scale
-
-    codes, labels = train_set
-    test_codes, test_labels = test_set
-    models, scores = {}, {}
-    for discrete in (True, False):
-        console.rule("ternary, DSTOptimizer" if discrete else "the same net in float32, Adam")
-        keras.utils.set_random_seed(seed)
-        model = models[discrete] = build(discrete)
-        start = rate if discrete else 3e-3
-        train(model, scaled(codes), labels, epochs, batch_size, start, discrete, seed)
-        scores[discrete] = accuracy(model, scaled(test_codes), test_labels)
+    model, scores = train_twins(build, train_set, test_set, spec, epochs, batch_size, rate, seed, start)
     console.rule("export and verify")
-    ternary = models[True]
-    return {
-        "accuracy": scores[True],
-        "float_accuracy": scores[False],
-        "images": len(test_codes),
-        "float_weight_bytes": float_weight_bytes(ternary),
-        **ship(ternary, ternary.name, test_codes, spec, out, limits),
-    }
+    return {**scores, **ship(model, model.name, test_set[0], spec, out, limits)}
 
 
-def ship(model, name, codes, spec, out, limits=None) -> dict:
+def ship(model, name, codes, spec, out, limits=None, lanes=32) -> dict:
     """Exports to TFLite and C, verifies every back end, writes the files to `out`.
 
     Args:
@@ -108,6 +172,7 @@ def ship(model, name, codes, spec, out, limits=None) -> dict:
         spec: Their `InputSpec`.
         out: Folder.
         limits: {back end: images to compare}, for the slow ones.
+        lanes: Of the C.
 
     Returns:
         dict with `mismatches`, `images_compared`, `flash_bytes`, `scratch_bytes`,
@@ -115,7 +180,8 @@ def ship(model, name, codes, spec, out, limits=None) -> dict:
     """
     console.print("exporting to TFLite and C; each is checked against the model first")
     artifacts = [
-        converters.convert(model, target, input_spec=spec, name=name) for target in ("tflite", "c")
+        converters.convert(model, target, input_spec=spec, name=name, **options)
+        for target, options in (("tflite", {}), ("c", {"lanes": lanes}))
     ]
     sizes = {}
     for artifact in artifacts:
@@ -149,7 +215,7 @@ def ship(model, name, codes, spec, out, limits=None) -> dict:
 def float_weight_bytes(model) -> int:
     """Bytes of the kernels of `model` in float32."""
     return 4 * sum(
-        int(np.prod(v.shape)) for v in model.trainable_variables if v.name == "kernel"
+        int(np.prod(v.shape)) for v in model.trainable_variables if v.name.endswith("kernel")
     )
 
 

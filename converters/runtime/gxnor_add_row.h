@@ -3,6 +3,7 @@
 #define GXNOR_ADD_ROW_H
 
 #include "gxnor_lanes.h"
+#include "gxnor_rom.h"
 
 /* Adds w + 1 = 2 [w = 1] + [w = 0] of every lane to the plane `ones`; returns the carry.
    place: address of the row's group. at: the row's place in it, a constant.
@@ -18,7 +19,7 @@
    all formulas of up to four operations a row found none with fewer than these 2 + 2 + 4. */
 GXNOR_INLINE gxnor_lanes gxnor_add_row(gxnor_lanes *ones, uintptr_t place, int32_t at)
 {
-    const gxnor_lanes *row = (const gxnor_lanes *)place;
+    const gxnor_lanes GXNOR_ROM *row = (const gxnor_lanes GXNOR_ROM *)place;
     gxnor_lanes plus, zero, carry;
 #if GXNOR_PLACES == 1
     GXNOR_PLACE(row);

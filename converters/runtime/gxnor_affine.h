@@ -4,13 +4,14 @@
 
 #include <stdint.h>
 
+#include "gxnor_rom.h"
 #include "gxnor_shared.h"
 
 /* x = x * scale + offset in place, channel by channel, `pixels` times.
    The product is rounded to float before the sum, on every machine alike: a value kept
    in a volatile float cannot take part in a fused multiply-add, nor stay in a wider register. */
-static void gxnor_affine(float *x, const float *scale, const float *offset, int32_t channels,
-                         int32_t pixels)
+static void gxnor_affine(float *x, const float GXNOR_ROM *scale, const float GXNOR_ROM *offset,
+                         int32_t channels, int32_t pixels)
 {
     int32_t p, c;
 

@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "gxnor_entry_u8.h"
+#include "gxnor_rom.h"
 #include "gxnor_shared.h"
 
 /* Eight filters at two output pixels, then a ternary step.
@@ -27,9 +28,10 @@
 
    `volatile` and the order, last filter first, keep compilers from loading weights ahead
    into registers that the sums need: of a Cortex-M's 13, these loops take 12. */
-static const volatile uint8_t *gxnor_block_u8(const uint32_t *tables, const uint32_t *first,
-                                              const uint32_t *end, const volatile uint8_t *weights,
-                                              const uint32_t *steps, uint32_t *bits)
+static const volatile uint8_t GXNOR_ROM *gxnor_block_u8(const uint32_t *tables, const uint32_t *first,
+                                                        const uint32_t *end,
+                                                        const volatile uint8_t GXNOR_ROM *weights,
+                                                        const uint32_t GXNOR_ROM *steps, uint32_t *bits)
 {
     const uint32_t mask = 0x80008000u;
     uint32_t a0 = steps[0], a1 = steps[1], a2 = steps[2], a3 = steps[3];

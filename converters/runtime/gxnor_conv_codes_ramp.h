@@ -6,6 +6,7 @@
 
 #include "gxnor_conv_codes_pixel.h"
 #include "gxnor_ramp_word.h"
+#include "gxnor_rom.h"
 #include "gxnor_shared.h"
 #include "gxnor_sums_word.h"
 
@@ -13,7 +14,7 @@
    gxnor_conv_codes_pixel. lines: as in gxnor_ramp_tiles. sums: c->filters words of scratch.
    rest: ramp->rest_bits + ramp->sum_bits words. out: codes of ramp->code_bits + 1 planes. */
 static void gxnor_conv_codes_ramp(const gxnor_conv *c, const uint32_t *in, int32_t planes,
-                                  const uint32_t *weights, int32_t digits, const gxnor_ramp *ramp,
+                                  const uint32_t GXNOR_ROM *weights, int32_t digits, const gxnor_ramp *ramp,
                                   const uint32_t *lines, uint32_t *patch, int32_t *sums,
                                   uint32_t *rest, uint32_t *out)
 {

@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "gxnor_conv_codes_pixel.h"
+#include "gxnor_rom.h"
 #include "gxnor_shared.h"
 #include "gxnor_sums_step.h"
 
@@ -12,10 +13,9 @@
    weights, patch: as in gxnor_conv_codes_pixel. thresholds: `steps` for each filter. sums:
    c->filters words of scratch. out: codes of out_planes planes. */
 static void gxnor_conv_codes_step(const gxnor_conv *c, const uint32_t *in, int32_t planes,
-                                  const uint32_t *weights, int32_t digits,
-                                  const int32_t *thresholds, int32_t steps, int32_t low,
-                                  uint32_t *patch, int32_t *sums, uint32_t *out,
-                                  int32_t out_planes)
+                                  const uint32_t GXNOR_ROM *weights, int32_t digits,
+                                  const int32_t GXNOR_ROM *thresholds, int32_t steps, int32_t low,
+                                  uint32_t *patch, int32_t *sums, uint32_t *out, int32_t out_planes)
 {
     const int32_t group = ((c->filters + 31) / 32) * out_planes;
     int32_t y, x;

@@ -5,12 +5,13 @@
 #include <stdint.h>
 
 #include "gxnor_conv_codes_pixel.h"
+#include "gxnor_rom.h"
 #include "gxnor_shared.h"
 
 /* Convolution of codes of any planes, in any groups, that keeps its sums.
    weights, patch: as in gxnor_conv_codes_pixel. sums: one for each filter and pixel. */
 static void gxnor_conv_codes_sums(const gxnor_conv *c, const uint32_t *in, int32_t planes,
-                                  const uint32_t *weights, int32_t digits, uint32_t *patch,
+                                  const uint32_t GXNOR_ROM *weights, int32_t digits, uint32_t *patch,
                                   int32_t *sums)
 {
     int32_t y, x;

@@ -4,6 +4,7 @@
 
 #include "gxnor_conv_tiles.h"
 #include "gxnor_plan_pass.h"
+#include "gxnor_rom.h"
 #include "gxnor_run_pass.h"
 
 /* Adds the input columns first .. first + count - 1 of a strip, which meet the rows of window
@@ -11,7 +12,7 @@
    Others: gxnor_run_pass. */
 static void gxnor_conv_pass(const gxnor_conv_tiles *c, const gxnor_entry *list, int32_t first,
                             int32_t count, int32_t j, uint32_t start, int32_t stage,
-                            const gxnor_lanes *weights, gxnor_lanes *planes)
+                            const gxnor_lanes GXNOR_ROM *weights, gxnor_lanes *planes)
 {
     const uint32_t none = (uint32_t)((first - j) * c->run) * GXNOR_LIST_STEP;
     const uintptr_t rows = (uintptr_t)weights - (uintptr_t)none * GXNOR_LIST_UNIT;

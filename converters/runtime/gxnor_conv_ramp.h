@@ -5,12 +5,14 @@
 #include "gxnor_conv_count.h"
 #include "gxnor_list_strip.h"
 #include "gxnor_ramp_tiles.h"
+#include "gxnor_rom.h"
 #include "gxnor_shared.h"
 
 /* Convolution of codes, then a ReLU in steps. Arguments: gxnor_conv_step, gxnor_ramp_tiles. */
-static void gxnor_conv_ramp(const gxnor_conv_tiles *c, const uint32_t *in, const gxnor_lanes *weights,
-                            const gxnor_ramp *ramp, const uint32_t *lines, gxnor_entry *lists,
-                            gxnor_lanes *counters, uint32_t *rest, uint32_t *out)
+static void gxnor_conv_ramp(const gxnor_conv_tiles *c, const uint32_t *in,
+                            const gxnor_lanes GXNOR_ROM *weights, const gxnor_ramp *ramp,
+                            const uint32_t *lines, gxnor_entry *lists, gxnor_lanes *counters,
+                            uint32_t *rest, uint32_t *out)
 {
     const int32_t step = c->levels > 1 ? c->tiles * c->bits : 0;
     int32_t y, x, k, level;

@@ -4,15 +4,17 @@
 
 #include "gxnor_conv_count.h"
 #include "gxnor_list_strip.h"
+#include "gxnor_rom.h"
 #include "gxnor_shared.h"
 #include "gxnor_step_tiles.h"
 
 /* Convolution of codes, then a ternary step.
    lists: for each place c->room + 2 * c->columns + 2. counters: c->tiles times c->bits, for each pixel
    of a strip if the input has more than one level. Others: gxnor_conv_count, gxnor_step_tiles. */
-static void gxnor_conv_step(const gxnor_conv_tiles *c, const uint32_t *in, const gxnor_lanes *weights,
-                            const gxnor_lanes *thresholds, gxnor_entry *lists, gxnor_lanes *counters,
-                            uint32_t *out)
+static void gxnor_conv_step(const gxnor_conv_tiles *c, const uint32_t *in,
+                            const gxnor_lanes GXNOR_ROM *weights,
+                            const gxnor_lanes GXNOR_ROM *thresholds, gxnor_entry *lists,
+                            gxnor_lanes *counters, uint32_t *out)
 {
     const int32_t step = c->levels > 1 ? c->tiles * c->bits : 0;
     int32_t y, x, k, level;

@@ -4,14 +4,17 @@
 
 #include "gxnor_conv_count.h"
 #include "gxnor_list_strip.h"
+#include "gxnor_rom.h"
 #include "gxnor_shared.h"
 #include "gxnor_steps_tiles.h"
 
 /* Convolution of codes, then a step to codes of `out_planes` planes. Arguments: gxnor_conv_step,
    gxnor_steps_tiles. */
-static void gxnor_conv_steps(const gxnor_conv_tiles *c, const uint32_t *in, const gxnor_lanes *weights,
-                             const gxnor_lanes *thresholds, int32_t steps, int32_t low, gxnor_entry *lists,
-                             gxnor_lanes *counters, uint32_t *out, int32_t out_planes)
+static void gxnor_conv_steps(const gxnor_conv_tiles *c, const uint32_t *in,
+                             const gxnor_lanes GXNOR_ROM *weights,
+                             const gxnor_lanes GXNOR_ROM *thresholds, int32_t steps, int32_t low,
+                             gxnor_entry *lists, gxnor_lanes *counters, uint32_t *out,
+                             int32_t out_planes)
 {
     const int32_t step = c->levels > 1 ? c->tiles * c->bits : 0;
     int32_t y, x, k, level;

@@ -4,12 +4,14 @@
 
 #include "gxnor_conv_count.h"
 #include "gxnor_list_strip.h"
+#include "gxnor_rom.h"
 #include "gxnor_shared.h"
 #include "gxnor_sums_tiles.h"
 
 /* Convolution of codes that keeps its sums. Arguments: gxnor_conv_step. */
-static void gxnor_conv_tiles_sums(const gxnor_conv_tiles *c, const uint32_t *in, const gxnor_lanes *weights,
-                                  gxnor_entry *lists, gxnor_lanes *counters, int32_t *sums)
+static void gxnor_conv_tiles_sums(const gxnor_conv_tiles *c, const uint32_t *in,
+                                  const gxnor_lanes GXNOR_ROM *weights, gxnor_entry *lists,
+                                  gxnor_lanes *counters, int32_t *sums)
 {
     const int32_t step = c->levels > 1 ? c->tiles * c->bits : 0;
     int32_t y, x, k, level;

@@ -6,6 +6,7 @@
 
 #include "gxnor_column_u8.h"
 #include "gxnor_pair_u8.h"
+#include "gxnor_rom.h"
 #include "gxnor_shared.h"
 #include "gxnor_table_u8.h"
 
@@ -20,8 +21,9 @@
    Two rows of the output are computed at once, pixel by pixel; a row that is left over is
    computed together with one that is thrown away. The tables of the window's columns lie in
    a ring: where the next window overlaps this one, they are used again. */
-static void gxnor_conv_u8_step(const gxnor_conv_u8 *c, const uint8_t *in, const uint8_t *weights,
-                               const uint32_t *steps, uint32_t *scratch, uint32_t *out)
+static void gxnor_conv_u8_step(const gxnor_conv_u8 *c, const uint8_t *in,
+                               const uint8_t GXNOR_ROM *weights, const uint32_t GXNOR_ROM *steps,
+                               uint32_t *scratch, uint32_t *out)
 {
     const gxnor_window *w = &c->window;
     const int32_t overlap = w->dilation_x == 1 ? w->width - w->stride_x : 0;

@@ -5,13 +5,14 @@
 #include <stdint.h>
 
 #include "gxnor_dot_codes.h"
+#include "gxnor_rom.h"
 #include "gxnor_shared.h"
 
 /* Dense layer on codes that keeps its sums.
    x: `words` groups of `planes` words. weights: a row of `words` times `digits` pairs {pos, neg}
    for each output, see gxnor_dot_codes. */
 static void gxnor_dense_codes_sums(const uint32_t *x, int32_t planes, int32_t words,
-                                   const uint32_t *weights, int32_t digits, int32_t outputs,
+                                   const uint32_t GXNOR_ROM *weights, int32_t digits, int32_t outputs,
                                    int32_t *sums)
 {
     int32_t o;

@@ -4,6 +4,7 @@
 
 #include "gxnor_list_pixels.h"
 #include "gxnor_plan_pass.h"
+#include "gxnor_rom.h"
 #include "gxnor_run_pass.h"
 #include "gxnor_start_lists.h"
 
@@ -11,8 +12,8 @@
    the counters of all tiles. weights: the rows of these words in the first tile. list: room for
    d->run entries of each place. Others: gxnor_run_pass. */
 static void gxnor_dense_pass(const gxnor_dense *d, const uint32_t *x, int32_t words, int32_t level,
-                             uint32_t start, int32_t stage, const gxnor_lanes *weights, gxnor_entry *list,
-                             gxnor_lanes *planes)
+                             uint32_t start, int32_t stage, const gxnor_lanes GXNOR_ROM *weights,
+                             gxnor_entry *list, gxnor_lanes *planes)
 {
     gxnor_lists lists;
     gxnor_pass pass;

@@ -5,11 +5,12 @@
 #include <stdint.h>
 
 #include "gxnor_dot.h"
+#include "gxnor_rom.h"
 #include "gxnor_shared.h"
 
 /* Dense layer on trits that keeps its sums.
    x: `words` pairs {nonzero, negative}. weights: a row of `words` such pairs for each output. */
-static void gxnor_dense_sums(const uint32_t *x, int32_t words, const uint32_t *weights,
+static void gxnor_dense_sums(const uint32_t *x, int32_t words, const uint32_t GXNOR_ROM *weights,
                              int32_t outputs, int32_t *sums)
 {
     int32_t o;

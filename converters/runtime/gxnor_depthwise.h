@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "gxnor_accumulate.h"
+#include "gxnor_rom.h"
 #include "gxnor_shared.h"
 #include "gxnor_window_pixel.h"
 
@@ -20,7 +21,7 @@ typedef struct {
 /* The counters of 32 channels, those of `word`, of output pixel (y, x): `bits` planes of
    S + 2^(bits-1). A digit of place value 2^j is added from plane j on. digits, planes <= bits. */
 static void gxnor_depthwise(const gxnor_depthwise_layer *d, const uint32_t *in,
-                            const uint32_t *weights, int32_t y, int32_t x, int32_t word,
+                            const uint32_t GXNOR_ROM *weights, int32_t y, int32_t x, int32_t word,
                             uint32_t *counters)
 {
     const int32_t places = 2 * d->window.height * d->window.width;
@@ -37,7 +38,7 @@ static void gxnor_depthwise(const gxnor_depthwise_layer *d, const uint32_t *in,
             const uint32_t *source = in + ((pixel < 0 ? 0 : pixel) * d->words + word) * d->planes;
             GXNOR_ROLLED
             for (digit = 0; digit < d->digits; digit++) {
-                const uint32_t *pair = weights + digit * places;
+                const uint32_t GXNOR_ROM *pair = weights + digit * places;
                 gxnor_accumulate(source, d->planes, pair[0] & inside, pair[1] & inside,
                                  counters + digit, d->bits - digit, keep);
                 keep = UINT32_MAX;

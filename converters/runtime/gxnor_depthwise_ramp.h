@@ -6,12 +6,13 @@
 
 #include "gxnor_depthwise.h"
 #include "gxnor_ramp_word.h"
+#include "gxnor_rom.h"
 #include "gxnor_shared.h"
 
 /* Depthwise convolution, then a ReLU in steps. lines: as in gxnor_ramp_tiles. rest: ramp->rest_bits +
    d->bits words of scratch. out: d->words groups of ramp->code_bits + 1 words a pixel. */
 static void gxnor_depthwise_ramp(const gxnor_depthwise_layer *d, const uint32_t *in,
-                                 const uint32_t *weights, const gxnor_ramp *ramp,
+                                 const uint32_t GXNOR_ROM *weights, const gxnor_ramp *ramp,
                                  const uint32_t *lines, uint32_t *rest, uint32_t *out)
 {
     const int32_t step = ramp->rest_bits + ramp->slope_bits;

@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "gxnor_depthwise.h"
+#include "gxnor_rom.h"
 #include "gxnor_shared.h"
 #include "gxnor_step_words.h"
 
@@ -12,7 +13,7 @@
    thresholds: for each word `bits` pairs, see gxnor_step_words. counters: `bits` words of scratch.
    out: trits, d->words groups a pixel. */
 static void gxnor_depthwise_step(const gxnor_depthwise_layer *d, const uint32_t *in,
-                                 const uint32_t *weights, const uint32_t *thresholds,
+                                 const uint32_t GXNOR_ROM *weights, const uint32_t GXNOR_ROM *thresholds,
                                  uint32_t *counters, uint32_t *out)
 {
     int32_t y, x, k;

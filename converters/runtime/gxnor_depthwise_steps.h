@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "gxnor_depthwise.h"
+#include "gxnor_rom.h"
 #include "gxnor_shared.h"
 #include "gxnor_steps_words.h"
 
@@ -12,9 +13,9 @@
    thresholds: for each word a table [steps][bits], see gxnor_steps_words. counters: `bits` words
    of scratch. out: codes of `planes` planes, d->words groups a pixel. */
 static void gxnor_depthwise_steps(const gxnor_depthwise_layer *d, const uint32_t *in,
-                                  const uint32_t *weights, const uint32_t *thresholds,
-                                  int32_t steps, int32_t low, uint32_t *counters, uint32_t *out,
-                                  int32_t planes)
+                                  const uint32_t GXNOR_ROM *weights,
+                                  const uint32_t GXNOR_ROM *thresholds, int32_t steps, int32_t low,
+                                  uint32_t *counters, uint32_t *out, int32_t planes)
 {
     int32_t y, x, k;
 

@@ -4,6 +4,7 @@
 
 #include <stdint.h>
 
+#include "gxnor_rom.h"
 #include "gxnor_shared.h"
 
 /* The counters of 32 channels of a depthwise convolution of trits with windows of up to 30
@@ -13,7 +14,7 @@
    A product is nonzero - 2 * (nonzero and negative), so U is counted up from 32 - 2 * pixels by
    nonzero + 2 * not (nonzero and negative), modulo 64; 2 <= U <= 62 in the end. */
 static void gxnor_depthwise_trits(const uint32_t *in, int32_t row_step, int32_t column_step,
-                                  int32_t rows, int32_t columns, const uint32_t *weights,
+                                  int32_t rows, int32_t columns, const uint32_t GXNOR_ROM *weights,
                                   int32_t row, uint32_t *counters)
 {
     const uint32_t start = 32u - 2u * (uint32_t)(rows * columns);
@@ -24,7 +25,8 @@ static void gxnor_depthwise_trits(const uint32_t *in, int32_t row_step, int32_t 
 
     GXNOR_ROLLED
     for (i = 0; i < rows; i++) {
-        const uint32_t *x = in, *w = weights;
+        const uint32_t *x = in;
+        const uint32_t GXNOR_ROM *w = weights;
         GXNOR_ROLLED
         for (j = 0; j < columns; j++) {
             const uint32_t nonzero = x[0] & w[0];

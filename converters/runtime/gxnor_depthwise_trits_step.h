@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "gxnor_depthwise_trits.h"
+#include "gxnor_rom.h"
 #include "gxnor_shared.h"
 #include "gxnor_step_words.h"
 #include "gxnor_window.h"
@@ -14,8 +15,8 @@
    weights: pairs {nonzero, negative}, [word][place of the window, row by row]. thresholds: for
    each word 6 pairs, see gxnor_step_words. out: trits, `words` groups a pixel, like `in`. */
 static void gxnor_depthwise_trits_step(const gxnor_window *w, const uint32_t *in, int32_t words,
-                                       const uint32_t *weights, const uint32_t *thresholds,
-                                       uint32_t *out)
+                                       const uint32_t GXNOR_ROM *weights,
+                                       const uint32_t GXNOR_ROM *thresholds, uint32_t *out)
 {
     const int32_t step = 2 * words, line = step * w->in_width, row = 2 * w->width;
     uint32_t counters[6];
@@ -32,7 +33,7 @@ static void gxnor_depthwise_trits_step(const gxnor_window *w, const uint32_t *in
             const int32_t left = before > 0 ? before : 0;
             const int32_t columns = (behind < w->in_width ? behind : w->in_width) - left;
             const uint32_t *pixel = in + top * line + left * step;
-            const uint32_t *place = weights + (top - above) * row + (left - before) * 2;
+            const uint32_t GXNOR_ROM *place = weights + (top - above) * row + (left - before) * 2;
             GXNOR_ROLLED
             for (k = 0; k < words; k++) {
                 gxnor_depthwise_trits(pixel, line, step, rows, columns, place, row, counters);

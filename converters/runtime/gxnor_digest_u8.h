@@ -4,11 +4,12 @@
 
 #include <stdint.h>
 
+#include "gxnor_rom.h"
 #include "gxnor_shared.h"
 
 /* 32-bit FNV-1a digest of `size` bytes, which goes on from the digest of what came before;
    2166136261 is that of nothing. */
-GXNOR_SHARED uint32_t gxnor_digest_u8(uint32_t digest, const uint8_t *x, int32_t size)
+GXNOR_SHARED uint32_t gxnor_digest_u8(uint32_t digest, const uint8_t GXNOR_ROM *x, int32_t size)
 {
     int32_t i;
 

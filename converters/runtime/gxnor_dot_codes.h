@@ -6,6 +6,7 @@
 
 #include "gxnor_dot_signs.h"
 #include "gxnor_popcount_difference.h"
+#include "gxnor_rom.h"
 #include "gxnor_shared.h"
 
 /* The sum of 32 * words products of codes of any planes and weights of any digits.
@@ -13,7 +14,7 @@
    a weight is the sum of 2^j * trit j. Doubles from the highest plane and digit down; trits, the
    usual case, take a third of that.
    |result| <= 32 * words * 2^(planes-1) * (2^digits - 1), which must be below 2^31. */
-static int32_t gxnor_dot_codes(const uint32_t *x, int32_t planes, const uint32_t *w,
+static int32_t gxnor_dot_codes(const uint32_t *x, int32_t planes, const uint32_t GXNOR_ROM *w,
                                int32_t digits, int32_t words)
 {
     int32_t sum = 0;

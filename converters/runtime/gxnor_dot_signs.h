@@ -5,11 +5,12 @@
 #include <stdint.h>
 
 #include "gxnor_popcount_difference.h"
+#include "gxnor_rom.h"
 #include "gxnor_shared.h"
 
 /* Gated XNOR of trits in planes and weights in signs: the sum of 32 * words products.
    x: `words` pairs {nonzero, negative}. w: as many pairs {pos, neg}. |result| <= 32 * words. */
-static int32_t gxnor_dot_signs(const uint32_t *x, const uint32_t *w, int32_t words)
+static int32_t gxnor_dot_signs(const uint32_t *x, const uint32_t GXNOR_ROM *w, int32_t words)
 {
     int32_t sum = 0;
 

@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "gxnor_block_u8.h"
+#include "gxnor_rom.h"
 #include "gxnor_shared.h"
 
 /* All filters at two output pixels, which are written as trits to `out` (the upper pixel)
@@ -12,8 +13,8 @@
    gxnor_block_u8. A full word has shifted out whatever was before; one of fewer than four
    blocks of filters is shifted by what is missing. */
 static void gxnor_pair_u8(const uint32_t *tables, const uint32_t *first, const uint32_t *end,
-                          const volatile uint8_t *weights, const uint32_t *steps, int32_t filters,
-                          uint32_t *out, uint32_t *below)
+                          const volatile uint8_t GXNOR_ROM *weights, const uint32_t GXNOR_ROM *steps,
+                          int32_t filters, uint32_t *out, uint32_t *below)
 {
     uint32_t upper = 0, upper_negative = 0, lower = 0, lower_negative = 0;
     int32_t o;

@@ -4,12 +4,13 @@
 
 #include <stdint.h>
 
+#include "gxnor_rom.h"
 #include "gxnor_shared.h"
 
 /* Negates the channels whose bit is set in `mask`, as ~x + 1. mask: `words` words.
    planes: enough for every result, -(-2) needs 3; more of in_planes are left out. No overlap. */
-static void gxnor_sign(const uint32_t *in, int32_t in_planes, const uint32_t *mask, uint32_t *out,
-                       int32_t planes, int32_t words, int32_t pixels)
+static void gxnor_sign(const uint32_t *in, int32_t in_planes, const uint32_t GXNOR_ROM *mask,
+                       uint32_t *out, int32_t planes, int32_t words, int32_t pixels)
 {
     int32_t p, k, b;
 

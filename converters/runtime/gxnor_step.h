@@ -5,13 +5,14 @@
 #include "gxnor_all.h"
 #include "gxnor_counters.h"
 #include "gxnor_put.h"
+#include "gxnor_rom.h"
 #include "gxnor_shared.h"
 
 /* Ternary step of counters S + 2^(bits - 1): +1 if S >= t1, -1 if S < t0, else 0, written as the
    planes {nonzero, negative} of tile `tile`. thresholds: for each bit a pair, the complements of
    that bit of t1 + 2^(bits - 1) and of t0 + 2^(bits - 1). A sum reaches a threshold if adding the
    complement and 1 carries out of the last bit. */
-GXNOR_HOT GXNOR_SHARED void gxnor_step(const gxnor_counters *c, const gxnor_lanes *thresholds,
+GXNOR_HOT GXNOR_SHARED void gxnor_step(const gxnor_counters *c, const gxnor_lanes GXNOR_ROM *thresholds,
                                        uint32_t *out, int32_t words, int32_t tile)
 {
     const gxnor_lanes *plane = c->plane, *end = c->plane + c->bits;

@@ -2,11 +2,12 @@
 #ifndef GXNOR_STEP_TILES_H
 #define GXNOR_STEP_TILES_H
 
+#include "gxnor_rom.h"
 #include "gxnor_step.h"
 
 /* Ternary step of the counters of all tiles of a pixel: out becomes {nonzero, negative} for each
    32 channels. thresholds: 2 * bits for each tile, as gxnor_step takes them. */
-static void gxnor_step_tiles(gxnor_lanes *planes, int32_t bits, const gxnor_lanes *thresholds,
+static void gxnor_step_tiles(gxnor_lanes *planes, int32_t bits, const gxnor_lanes GXNOR_ROM *thresholds,
                              int32_t channels, int32_t tiles, uint32_t *out)
 {
     gxnor_counters c;

@@ -5,13 +5,14 @@
 #include "gxnor_all.h"
 #include "gxnor_counters.h"
 #include "gxnor_put.h"
+#include "gxnor_rom.h"
 #include "gxnor_shared.h"
 
 /* Step of counters S + 2^(bits - 1) to low + the number of thresholds reached, written as the
    `planes` planes, 9 at most, of tile `tile`. thresholds: for each of `steps`, `bits` words, the
    complements of the bits of t + 2^(bits - 1); compared as in gxnor_step. */
-static void gxnor_steps(const gxnor_counters *c, const gxnor_lanes *thresholds, int32_t steps, int32_t low,
-                        uint32_t *out, int32_t planes, int32_t words, int32_t tile)
+static void gxnor_steps(const gxnor_counters *c, const gxnor_lanes GXNOR_ROM *thresholds, int32_t steps,
+                        int32_t low, uint32_t *out, int32_t planes, int32_t words, int32_t tile)
 {
     gxnor_lanes code[9];
     int32_t k, b;

@@ -4,13 +4,15 @@
 
 #include <stdint.h>
 
+#include "gxnor_rom.h"
 #include "gxnor_shared.h"
 
 /* Step of 32 counters to low + the number of thresholds reached (S >= t), in `planes` planes.
    counters: `bits` planes of U = S + 2^(bits-1). thresholds: for each of `steps`, `bits` words
    ~(plane of T) from the least, T = t + 2^(bits-1); compared as in gxnor_step_words. */
-static void gxnor_steps_words(const uint32_t *counters, int32_t bits, const uint32_t *thresholds,
-                              int32_t steps, int32_t low, uint32_t *out, int32_t planes)
+static void gxnor_steps_words(const uint32_t *counters, int32_t bits,
+                              const uint32_t GXNOR_ROM *thresholds, int32_t steps, int32_t low,
+                              uint32_t *out, int32_t planes)
 {
     int32_t b, k;
 

@@ -4,19 +4,20 @@
 
 #include <stdint.h>
 
+#include "gxnor_rom.h"
 #include "gxnor_shared.h"
 
 /* Step of sums to low + the number of thresholds reached (sum >= t), as codes of `planes` planes.
    thresholds: `steps` for each channel. out: ceil(channels / 32) groups a pixel. */
 static void gxnor_sums_step(const int32_t *sums, int32_t channels, int32_t pixels,
-                            const int32_t *thresholds, int32_t steps, int32_t low, uint32_t *out,
-                            int32_t planes)
+                            const int32_t GXNOR_ROM *thresholds, int32_t steps, int32_t low,
+                            uint32_t *out, int32_t planes)
 {
     int32_t p, c, k;
 
     GXNOR_ROLLED
     for (p = 0; p < pixels; p++) {
-        const int32_t *threshold = thresholds;
+        const int32_t GXNOR_ROM *threshold = thresholds;
         GXNOR_ROLLED
         for (c = 0; c < channels; c++) {
             const uint32_t below = ((uint32_t)1 << (c & 31)) - 1u;

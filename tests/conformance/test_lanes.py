@@ -96,10 +96,12 @@ def test_no_warning(tmp_path, lanes, compiler):
     assert (tmp_path / "all.o").stat().st_size > 0
 
 
-def test_avr_has_no_warning(tmp_path):
-    """ints of 16 bits."""
+@pytest.mark.parametrize("rom", ["", "__flash"])
+def test_avr_has_no_warning(tmp_path, rom):
+    """ints of 16 bits; and an error where a pointer into flash would be read as one into RAM."""
     written(8, tmp_path, *ALL)
     flags = "-target avr-freestanding-none -mcpu=atmega328p -Wno-avr-rtlib-linking-quirks -ffreestanding -Os"
+    flags += f" -DGXNOR_ROM={rom}"
     host.compile_c([*ZIG, "cc", *silent(flags.split()), "-c", "all.c", "-o", "all.o"], tmp_path)
     assert (tmp_path / "all.o").stat().st_size > 0
 
@@ -165,9 +167,12 @@ int main(void)
 ON_AVR = "dense_100 cnn_small cnn_dilated cnn_grouped mobile residual z2_weights z5_weights".split()
 
 
-@pytest.mark.parametrize("name", ON_AVR)
-def test_avr_is_exact(tmp_path, name):
-    """On the simulated 8-bit core: the self-test, and the bits of the logits of one input."""
+@pytest.mark.parametrize(("name", "standard"), [*((name, "gnu99") for name in ON_AVR), ("mobile", "c99")])
+def test_avr_is_exact(tmp_path, name, standard):
+    """On the simulated 8-bit core: the self-test, and the bits of the logits of one input.
+
+    In GNU C the tables stay in flash.
+    """
     available("avr-gcc"), available("simavr")
     artifact = artifact_of(name, 8)
     written(8, tmp_path, name)
@@ -175,8 +180,11 @@ def test_avr_is_exact(tmp_path, name):
     values = ", ".join(map(str, x[2].reshape(-1).tolist()))
     main = AVR.format(name=name, macro=name.upper(), dtype=x.dtype, values=values)
     (tmp_path / "main.c").write_text(main)
-    flags = [*silent(["-Wno-missing-prototypes", "-Os"]), "-mmcu=atmega1284p"]
-    host.compile_c(["avr-gcc", *flags, "main.c", "-o", "main.elf"], tmp_path)
+    flags = [*silent(["-Wno-missing-prototypes", "-Waddr-space-convert", "-Os"]), "-mmcu=atmega1284p"]
+    host.compile_c(["avr-gcc", *flags, f"-std={standard}", "main.c", "-o", "main.elf"], tmp_path)
+    _, sizes = executed(["avr-size", "-A", "main.elf"], tmp_path)
+    ram = sum(int(size) for size in re.findall(r"^\.(?:data|bss) +(\d+)", sizes, re.MULTILINE))
+    assert (ram > artifact.sizes["tables"] + artifact.sizes["scratch"]) == (standard == "c99")
     _, output = executed(["simavr", "-m", "atmega1284p", "-f", "20000000", "main.elf"], tmp_path)
     logits = reference.run(artifact.graph, x)[2].reshape(-1)
     digest = fnv(2166136261, logits.view(np.uint32))

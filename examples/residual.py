@@ -1,0 +1,123 @@
+"""A small ternary residual network for images: train, export, verify, print.
+
+    python examples/residual.py                                  # scikit-learn's digits, nothing to download
+    python examples/residual.py --data mnist.npz --epochs 5
+    python examples/residual.py --data cifar10_jpeg.npz --width 2
+
+A float net with ReLUs is trained first. `keras_gxnor.discretize` makes the ternary net of it, which is
+trained as long again: it starts ahead of one that starts at random (`--scratch`, to compare).
+
+A block adds what it computes to what came in. Ternary codes add up to small integers, -2..2, so the
+sum is an integer sum on the device as well, and the batch normalization behind it a pair of integer
+thresholds a channel: nothing between the pixels and the logits is rounded.
+
+--data takes an .npz with `x_train`, `y_train`, `x_test`, `y_test` (uint8 images of at least 8x8, gray
+or RGB), or with JPEG files end to end as `train_jpeg`, `train_offsets`, `train_label` and the
+same for `test`, where image i is bytes offsets[i] to offsets[i + 1].
+"""
+
+import pathlib
+import sys
+
+import click
+import keras
+import numpy as np
+import tensorflow as tf
+from sklearn.datasets import load_digits
+from sklearn.model_selection import train_test_split
+
+import keras_gxnor
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+from common import kind, options, quicker, save, show, train_and_ship
+
+# A scale of 2^-k keeps Keras' own float sums exact. The pixels of the digits are 0..16.
+DIGITS = keras_gxnor.InputSpec(dtype="uint8", scale=1 / 8, zero_point=8)
+IMAGES = keras_gxnor.InputSpec(dtype="uint8", scale=1 / 128, zero_point=128)
+
+
+def data(path, seed):
+    """(input spec, (train codes, labels), (test codes, labels)); codes are uint8 (n, h, w, channels)."""
+    if path is None:
+        digits = load_digits()
+        codes = digits.images.astype(np.uint8)[..., None]
+        x, x_test, y, y_test = train_test_split(
+            codes, digits.target, test_size=360, random_state=seed, stratify=digits.target
+        )
+        return DIGITS, (x, y), (x_test, y_test)
+    with np.load(path) as file:
+        if "train_jpeg" in file:
+            sets = [
+                (_decoded(file[f"{part}_jpeg"], file[f"{part}_offsets"]), file[f"{part}_label"])
+                for part in ("train", "test")
+            ]
+        else:
+            sets = [(file[f"x_{part}"], file[f"y_{part}"]) for part in ("train", "test")]
+    sets = [(x if x.ndim == 4 else x[..., None], np.ravel(y).astype(int)) for x, y in sets]
+    return IMAGES, *sets
+
+
+def _decoded(stream, offsets):
+    stream = stream.tobytes()
+    return np.stack([tf.io.decode_jpeg(stream[a:b]).numpy() for a, b in zip(offsets[:-1], offsets[1:])])
+
+
+def build(shape, classes, width=1, discrete=True):
+    """The ternary net, or the same net in float32 with ReLU.
+
+    Args:
+        shape: Of an image.
+        classes: Number of logits.
+        width: Times the channels.
+        discrete: Which of the two.
+    """
+    conv = kind(discrete, keras_gxnor.GXNORConv2D, keras.layers.Conv2D)
+    dense = kind(discrete, keras_gxnor.GXNORDense, keras.layers.Dense)
+    activation = keras_gxnor.DiscreteActivation if discrete else keras.layers.ReLU
+
+    def step(x):
+        return activation()(keras.layers.BatchNormalization(momentum=0.9)(x))
+
+    def block(x, filters, strides):
+        same = {"padding": "same", "use_bias": False}
+        y = step(conv(filters, 3, strides=strides, **same)(x))
+        y = step(conv(filters, 3, **same)(y))
+        if strides > 1:
+            x = step(conv(filters, 1, strides=strides, **same)(x))
+        return step(keras.layers.Add()([x, y]))
+
+    image = x = keras.Input(shape)
+    x = step(conv(16 * width, 3, padding="same", use_bias=False)(x))
+    for filters, strides in ((16, 1), (32, 2), (64, 2)):
+        x = block(x, filters * width, strides)
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    x = keras.layers.BatchNormalization(momentum=0.9)(dense(classes, use_bias=False)(x))
+    return keras.Model(image, x, name="residual")
+
+
+def discretized(model, x):
+    """The ternary model that starts from a trained float one; `x` are some of its inputs."""
+    return keras_gxnor.discretize(model, kernel_space="graded", keep=(), calibration_data=x[:500])
+
+
+@click.command()
+@click.option("--data", "path", type=click.Path(exists=True, dir_okay=False), help="An .npz; see above.")
+@click.option("--width", default=1, type=click.IntRange(1), show_default=True, help="Times the channels.")
+@click.option("--scratch", is_flag=True, help="Start the ternary net at random, not from the float one.")
+@options(epochs=20, out="build/residual")
+def main(path, width, scratch, epochs, seed, out, quick):
+    """Trains, exports and verifies a ternary residual network."""
+    spec, train_set, test_set = data(path, seed)
+    shape, classes = train_set[0].shape[1:], int(train_set[1].max()) + 1
+    epochs, train_set, test_set, limits = quicker(quick, epochs, train_set, test_set)
+    report = train_and_ship(
+        lambda discrete: build(shape, classes, width, discrete),
+        *(train_set, test_set, spec, epochs, 64, 0.1, seed, out, limits, None if scratch else discretized),
+    )
+    what = pathlib.Path(path).name if path else "digits"
+    show(f"residual network, {what}, {report['images']:,} held-out images", report)
+    save(report, pathlib.Path(out) / "report.json")
+
+
+if __name__ == "__main__":
+    main()
