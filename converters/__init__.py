@@ -51,10 +51,11 @@ def convert(model, target="tflite", input_spec=None, name=None, check=True, **op
             half the bytes on the same runtimes, or `"decode"` for two bits a weight on TFLite
             Micro alone), `split` (bounds the RAM to unpack them), `inputs` (`"codes"` or
             `"float32"`), `outputs` (`"float32"` logits, `"int16"` sums or `"argmax"`), class
-            `labels` and a `version` for the metadata: see
-            `tflite.emit`. `"c"` takes `lanes` and `weights` (`"2bit"`, or `"1.67bit"` for a sixth
-            less flash): see `c_source.emit`. `"library"` takes the options of `"c"` and a
-            `version` for the manifests, such as `"1.0.0"`: see `libraries.emit`.
+            `labels` and a `version` for the metadata, and `sums` (`"float32"` makes 8-bit ReLU
+            networks faster on LiteRT): see `tflite.emit`. `"c"` takes `lanes` and `weights`
+            (`"2bit"`, or `"1.67bit"` for a sixth less flash): see `c_source.emit`. `"library"`
+            takes the options of `"c"` and a `version` for the manifests, such as `"1.0.0"`: see
+            `libraries.emit`.
 
     Returns:
         An `Artifact`; `artifact.write(folder)` writes it.

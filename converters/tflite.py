@@ -2,8 +2,8 @@
 
 A hidden layer, its Threshold included, is one int8 CONV_2D, DEPTHWISE_CONV_2D or
 FULLY_CONNECTED whose bias, scales and RELU_N1_TO_1 are the step (`rounding.py`). The
-last layer keeps its sums, as int16 where they fit and else in float32 (exact below
-2^24), and the logits are one float MUL and one ADD a stage.
+last layer, and one before an 8-bit ReLU, keeps its sums (`tflite_sums.py`), and what follows is
+one float MUL and one ADD a stage.
 
 The file is written straight with the schema classes of LiteRT; no converter, no
 calibration. `weight_forms.py` stores the kernels. The logits are those of `reference.run`,
@@ -27,6 +27,7 @@ def emit(
     outputs="float32",
     labels=None,
     version=None,
+    sums="int16",
 ) -> Artifact:
     """Writes `graph` as a TFLite flatbuffer.
 
@@ -55,6 +56,11 @@ def emit(
         labels: None, or a sequence of unique strings, one a class: the places of the last
             axis of the (first) output. They ride in the file's metadata (see `metadata.py`).
         version: None, or a string that says which version of your model this is.
+        sums: How kernels are summed whose sums floats are made of, before logits and 8-bit
+            ReLUs. `"int16"`: by int16 operators on int8 weights wherever they are exact (see
+            `tflite_sums.py`), made for microcontrollers. `"float32"`: by float32 operators
+            whose int8 weights are unpacked first, by LiteRT once. Its convolutions are many
+            times faster so; on TFLite Micro each takes 4 bytes of arena a weight.
 
     Returns:
         An `Artifact` with the file `<name>.tflite`; equal arguments give equal bytes. Its
@@ -70,13 +76,13 @@ def emit(
         VerificationError: if a step would round wrongly on some kernel.
         MissingExtraError: if LiteRT is not installed.
     """
-    tflite_ends.check(inputs, outputs)
+    tflite_ends.check(inputs, outputs, sums)
     plain, units = rewrites.canonical(graph), {}
     if outputs == "int16":
         plain, units = tflite_ends.sums_and_units(plain)
     file = flatbuffer.File()
-    storage = weight_forms.Storage(file, weights, split)
-    net = Net(plain, plain.check(), file, [], storage, inputs, units)
+    storage = weight_forms.Storage(file, weights, split, unpack=sums == "float32")
+    net = Net(plain, plain.check(), file, [], storage, inputs, units, sums)
     for index, node in enumerate(plain.nodes):
         net.values.append(EMITTERS[type(node.op)](net, index))
     fed = [value.fed for value in net.values if value and value.fed is not None]

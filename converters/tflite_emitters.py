@@ -1,8 +1,7 @@
 """One emitter an operation: appends operators to the file, and returns the `Value` of the node.
 
-A hidden layer, its Threshold included, is one int8 operator whose bias, scales and
-RELU_N1_TO_1 are the step (`rounding.py`). The last layer keeps its sums, as int16 where they
-fit and else in float32, exact below 2^24.
+Kernels are in `tflite_sums.py`, with their Threshold in `tflite_steps.py`; what computes with
+floats is in `tflite_floats.py`.
 """
 
 import dataclasses
@@ -11,12 +10,9 @@ import math
 import numpy as np
 
 from keras_gxnor import graph as g
-from keras_gxnor.converters import rounding
-from keras_gxnor.converters.tflite_net import UNIT, Value, as_floats, cast, linear
-from keras_gxnor.errors import UnsupportedGraphError
-from keras_gxnor.spaces import DiscreteSpace
-
-_INT16_LIMIT = (1 << 15) - 1
+from keras_gxnor.converters import tflite_floats, tflite_steps, tflite_sums
+from keras_gxnor.converters.tflite_net import UNIT, Value, as_floats, linear
+from keras_gxnor.converters.tflite_steps import summed
 
 
 def _input(net, index):
@@ -36,78 +32,11 @@ def _input(net, index):
 
 
 def _kernel(net, index):
-    """Dense or Conv2D: left to its Threshold if it has one, else float32 accumulators."""
-    node, readers = net.graph.nodes[index], net.graph.consumers(index)
+    """Dense or Conv2D: left to its Threshold if it has one."""
+    readers = net.graph.consumers(index)
     if readers and isinstance(net.graph.nodes[readers[0]].op, g.Threshold):
         return None
-    source, bounds = net.source(index), net.types[index]
-    if source.dtype == "float32" or source.zero_point or net.peak(index) > _INT16_LIMIT:
-        x = as_floats(net, node.inputs[0], f"{node.name}/input")
-        result = net.tensor(index, "float32")
-        zeros = np.zeros(bounds.shape[-1], np.float32)
-        linear(net, node, x, result, node.op.kernel.astype(np.float32), None, (zeros, None))
-        return Value(result, "float32")
-    shape = net.types[node.inputs[0]].shape
-    wide = net.file.tensor(f"{node.name}/input", shape, "int16", UNIT)
-    cast(net, source.tensor, "INT8", wide, "INT16")
-    unit = net.units.get(node.name, 1.0)
-    sums = net.tensor(index, "int16", ((unit,), (0,), 0), "/int16")
-    zeros = np.zeros(bounds.shape[-1], np.int64)
-    linear(net, node, wide, sums, node.op.kernel, (unit,), (zeros, (unit,)))
-    if node.name in net.units:
-        return Value(sums, "int16", unit)
-    result = net.tensor(index, "float32")
-    net.file.operator("DEQUANTIZE", 3, [sums], result, net.file.schema.DequantizeOptionsT())
-    return Value(result, "float32")
-
-
-def _threshold(net, index):
-    """The kernel before it and the step, as one int8 operator; of a many-state space as several.
-
-    A space of 2 K + 1 states is the sum of K ternary steps: step j is +1 from the j-th
-    threshold above the middle on, and -1 below the j-th one under it.
-    """
-    node, below = net.graph.nodes[index], net.graph.nodes[index].inputs[0]
-    if net.source(below).dtype != "int8":
-        raise UnsupportedGraphError(
-            f"Node `{net.graph.nodes[below].name}` reads integers beyond -127..127, which no int8 "
-            "operator takes; merge or sum fewer activations before it. Received: "
-            f"{net.types[net.graph.nodes[below].inputs[0]].high.max()}"
-        )
-    if node.op.space.order < 2:
-        return Value(_step(net, index, node.op, "", 1))
-    middle, total = node.op.space.max_code, None
-    for j in range(1, middle + 1):
-        steps = np.ascontiguousarray(node.op.thresholds[:, [middle - j, middle - 1 + j]])
-        part = g.Threshold(steps, node.op.flipped, DiscreteSpace(1))
-        made = _step(net, index, part, f"/{j}", middle)
-        total = made if total is None else _sum(net, index, [total, made], f"/sum{j}" * (j < middle))
-    return Value(total)
-
-
-def _step(net, index, threshold, suffix, uses):
-    """The tensor of a ternary or binary step of the kernel below node `index`.
-
-    uses: how many steps of this node share the weights.
-    """
-    node = net.graph.nodes[index]
-    below = node.inputs[0]
-    kernel, source, bounds = net.graph.nodes[below], net.source(below), net.types[below]
-    largest = int(np.abs(kernel.op.kernel.astype(np.int64)).max())
-    plan = net.storage.plan(threshold.thresholds, bounds.low, bounds.high, largest)
-    if plan is None:
-        raise UnsupportedGraphError(
-            f"Node `{kernel.name}`: an exact int8 step needs 4 |acc| + |bias| below 2^24, "
-            f"4 |weight| below 128 and thresholds less than 2^21 apart; use fewer inputs or "
-            f"ternary weights. Received: |acc| up to {net.peak(below)}, |weight| up to {largest}"
-        )
-    rounding.check(node.name, plan, threshold, bounds.low, bounds.high, np.float32(source.scale))
-    scales = rounding.filter_scales(plan, np.float32(source.scale))
-    result = net.tensor(index, "int8", UNIT, suffix)
-    bias_scales = scales * np.float32(source.scale)
-    weights = kernel.op.kernel * np.int8(plan.gain)
-    linear(net, kernel, source.tensor, result, weights, scales, (plan.bias, bias_scales), uses)
-    return result
+    return tflite_sums.sums(net, index)
 
 
 def _maxpool(net, index):
@@ -207,21 +136,9 @@ def _add(net, index):
     plain = all(v.dtype == "int8" and v.scale == values[0].scale for v in values)
     if plain and net.fits_int8(index):
         quantization = ((values[0].scale,), (0,), 0)
-        return Value(_sum(net, index, [v.tensor for v in values], "", quantization), scale=values[0].scale)
+        return Value(summed(net, index, [v.tensor for v in values], "", quantization), scale=values[0].scale)
     floats = [as_floats(net, i, f"{node.name}/input{k}") for k, i in enumerate(node.inputs)]
-    return Value(_sum(net, index, floats, "", None), "float32")
-
-
-def _sum(net, index, tensors, suffix, quantization=UNIT):
-    """The tensor of the sum of tensors of one kind, of the shape of node `index`."""
-    total, dtype = tensors[0], "float32" if quantization is None else "int8"
-    version = 1 if quantization is None else 2
-    for k, tensor in enumerate(tensors[1:], 2):
-        part = "" if k == len(tensors) else f"/sum{k}"
-        result = net.tensor(index, dtype, quantization, suffix + part)
-        net.file.operator("ADD", version, [total, tensor], result, net.file.schema.AddOptionsT())
-        total = result
-    return total
+    return Value(summed(net, index, floats, "", None), "float32")
 
 
 def _concat(net, index):
@@ -241,26 +158,6 @@ def _concat(net, index):
     return Value(result, "float32")
 
 
-def _divide(net, index):
-    node = net.graph.nodes[index]
-    x = as_floats(net, node.inputs[0], f"{node.name}/input")
-    divisor = net.file.constant(f"{node.name}/divisor", np.array([node.op.divisor], np.float32))
-    result = net.tensor(index, "float32")
-    net.file.operator("DIV", 1, [x, divisor], result, net.file.schema.DivOptionsT())
-    return Value(result, "float32")
-
-
-def _affine(net, index):
-    node, schema = net.graph.nodes[index], net.file.schema
-    x = as_floats(net, node.inputs[0], f"{node.name}/input")
-    scale = net.file.constant(f"{node.name}/scale", node.op.scale)
-    offset = net.file.constant(f"{node.name}/offset", node.op.offset)
-    product, result = net.tensor(index, "float32", None, "/product"), net.tensor(index, "float32")
-    net.file.operator("MUL", 1, [x, scale], product, schema.MulOptionsT())
-    net.file.operator("ADD", 1, [product, offset], result, schema.AddOptionsT())
-    return Value(result, "float32")
-
-
 EMITTERS = {
     g.Input: _input,
     g.Dense: _kernel,
@@ -270,10 +167,11 @@ EMITTERS = {
     g.Pad2D: _pad,
     g.Add: _add,
     g.Concat: _concat,
-    g.Threshold: _threshold,
+    g.Threshold: tflite_steps.threshold,
     g.Sign: _sign,
     g.Flatten: _reshape,
     g.Reshape: _reshape,
-    g.Divide: _divide,
-    g.Affine: _affine,
+    g.Divide: tflite_floats.divide,
+    g.Affine: tflite_floats.affine,
+    g.Quantize: tflite_floats.quantize,
 }

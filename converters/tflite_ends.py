@@ -9,12 +9,13 @@ from keras_gxnor import rewrites
 from keras_gxnor.converters.tflite_net import as_floats
 from keras_gxnor.errors import InvalidArgumentError, UnsupportedGraphError
 
-INPUTS, OUTPUTS = ("codes", "float32"), ("float32", "int16", "argmax")
+INPUTS, OUTPUTS, SUMS = ("codes", "float32"), ("float32", "int16", "argmax"), ("int16", "float32")
 
 
-def check(inputs, outputs):
+def check(inputs, outputs, sums):
     """Raises InvalidArgumentError if an option has the wrong value."""
-    for what, value, known in (("inputs", inputs, INPUTS), ("outputs", outputs, OUTPUTS)):
+    options = ("inputs", inputs, INPUTS), ("outputs", outputs, OUTPUTS), ("sums", sums, SUMS)
+    for what, value, known in options:
         if value not in known:
             raise InvalidArgumentError(f"`{what}` must be one of {known}. Received: {what}={value!r}")
 
@@ -67,8 +68,8 @@ def end(net, index, outputs) -> int:
     if outputs == "int16":
         if net.values[index].dtype != "int16":
             raise UnsupportedGraphError(
-                f'Node `{name}`: outputs="int16" needs sums below 2^15 of codes in -127..127 with zero '
-                f'point 0. Use outputs="float32". Received: sums up to {np.abs(net.types[index].high).max()}'
+                f'Node `{name}`: outputs="int16" needs inputs and sums below 2^15. Use outputs="float32". '
+                f"Received: sums up to {net.peak(index)}"
             )
         return net.values[index].tensor
     floats = as_floats(net, index, f"{name}/float")

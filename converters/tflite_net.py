@@ -39,7 +39,8 @@ class Value:
 class Net:
     """A canonical graph on its way into a file; `values` holds one `Value` a node done.
 
-    inputs: as of `tflite.emit`. units: {last kernel: unit of its int16 sums}, if they go out.
+    inputs, sums: as of `tflite.emit`. units: {last kernel: unit of its int16 sums}, if they go out.
+    made: {what: tensors} that several operators read, such as a constant number.
     """
 
     graph: g.Graph
@@ -49,6 +50,8 @@ class Net:
     storage: weight_forms.Storage
     inputs: str = "codes"
     units: dict = dataclasses.field(default_factory=dict)
+    sums: str = "int16"
+    made: dict = dataclasses.field(default_factory=dict)
 
     def source(self, index):
         """The value that node `index` reads first."""
@@ -74,12 +77,12 @@ class Net:
         return self.tensor(index, "float32")
 
 
-def linear(net, node, x, result, kernel, scales, bias, steps=0):
+def linear(net, node, x, result, kernel, scales, bias, uses=1, clipped=False):
     """Appends the operator of a Dense or Conv2D on tensor `x`.
 
     kernel: as in the graph, in the dtype to store. scales: of the kernel, one or one a
-    channel, or None for float32. bias: (values, scales). steps: how many operators like this
-    one share the weights and clip to -1..1; 0: it keeps its sums.
+    channel, or None for float32. bias: (values, scales). uses: how many operators like this
+    one share the weights. clipped: whether it clips to -1..1, a step; else it keeps its sums.
     """
     schema, op = net.file.schema, node.op
     axis, options = 0, schema.FullyConnectedOptionsT()
@@ -98,12 +101,11 @@ def linear(net, node, x, result, kernel, scales, bias, steps=0):
         options.padding = getattr(schema.Padding, op.padding.upper())
         options.strideH, options.strideW = op.strides
         options.dilationHFactor, options.dilationWFactor = op.dilation
-    if steps:
+    if clipped:
         options.fusedActivationFunction = schema.ActivationFunctionType.RELU_N1_TO_1
     grouped = code == "CONV_2D" and op.groups > 1
     version = 6 if grouped else _VERSIONS[code][bias[0].dtype.name]
     groups = op.groups if isinstance(op, g.Conv2D) else 1
-    uses = max(1, steps)
     whole = weight_forms.Linear(
         node.name, code, version, options, stored, axis, scales, *bias, groups, uses
     )
@@ -117,16 +119,51 @@ def cast(net, x, from_type, result, to_type):
     net.file.operator("CAST", 3, [x], result, options)
 
 
+def arithmetic(net, code, x, other, name, relu=False) -> int:
+    """The float32 tensor `name` of x (ADD, SUB, MUL, DIV, MINIMUM) other, of the shape of tensor `x`.
+
+    other: a tensor of the same shape, a float, or a float32 array with one a channel.
+    relu: whether negative results become 0.
+    """
+    schema, result = net.file.schema, net.file.tensor(name, net.file.shape(x), "float32")
+    if isinstance(other, float):
+        key = "number", other
+        if key not in net.made:
+            net.made[key] = net.file.constant(f"number_{other:g}", np.array([other], np.float32))
+        other = net.made[key]
+    elif isinstance(other, np.ndarray):
+        other = net.file.constant(f"{name}/by", other)
+    kind = "MaximumMinimum" if code == "MINIMUM" else code.capitalize()
+    options = getattr(schema, f"{kind}OptionsT")()
+    if relu:
+        options.fusedActivationFunction = schema.ActivationFunctionType.RELU
+    net.file.operator(code, 1, [x, other], result, options)
+    return result
+
+
+def floor(net, x, name) -> int:
+    """The float32 tensor `name` of the whole numbers next below those of tensor `x`."""
+    result = net.file.tensor(name, net.file.shape(x), "float32")
+    net.file.operator("FLOOR", 1, [x], result)
+    return result
+
+
+def dequantize(net, x, version, name) -> int:
+    """The float32 tensor `name` of scale * (stored - zero point) of tensor `x`."""
+    result = net.file.tensor(name, net.file.shape(x), "float32")
+    net.file.operator("DEQUANTIZE", version, [x], result, net.file.schema.DequantizeOptionsT())
+    return result
+
+
 def as_floats(net, index, name):
     """The integers of node `index` as a float32 tensor of whole numbers (logits as they are)."""
     value, shape = net.values[index], net.types[index].shape
     if value.dtype == "float32":
         return value.tensor
+    if value.zero_point and value.scale == 1:
+        return dequantize(net, value.tensor, 2, name)
     result = net.file.tensor(name, shape, "float32")
     cast(net, value.tensor, "INT8", result, "FLOAT32")
     if not value.zero_point:
         return result
-    shift = net.file.constant(f"{name}/shift", np.array([-value.zero_point], np.float32))
-    shifted = net.file.tensor(f"{name}/shifted", shape, "float32")
-    net.file.operator("ADD", 1, [result, shift], shifted, net.file.schema.AddOptionsT())
-    return shifted
+    return arithmetic(net, "ADD", result, float(-value.zero_point), f"{name}/shifted")

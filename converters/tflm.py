@@ -31,6 +31,7 @@ _METHODS = {
     "DEPTHWISE_CONV_2D": "AddDepthwiseConv2D",
     "DEQUANTIZE": "AddDequantize",
     "DIV": "AddDiv",
+    "FLOOR": "AddFloor",
     "FULLY_CONNECTED": "AddFullyConnected",
     "MAXIMUM": "AddMaximum",
     "MAX_POOL_2D": "AddMaxPool2D",
@@ -79,6 +80,7 @@ def emit(
     outputs="float32",
     labels=None,
     version=None,
+    sums="int16",
 ) -> Artifact:
     """Makes the .tflite file of a graph and what runs it on TFLite Micro.
 
@@ -90,7 +92,7 @@ def emit(
         name: What to call it, any string: made a C identifier, it begins the files' names
             and the namespace `{name}_tflm`, so that several networks can share a folder and
             a program.
-        weights, split, inputs, outputs, labels, version: See `tflite.emit`. The test vectors
+        weights, split, inputs, outputs, labels, version, sums: See `tflite.emit`. The test vectors
             are what such a file takes and gives: codes or floats; float32 bits, int16 sums or
             int32 classes.
 
@@ -107,7 +109,7 @@ def emit(
         MissingExtraError: if LiteRT, jinja2 or tflite-micro is not installed.
     """
     prefix = identifier(name)
-    options = {"weights": weights, "split": split, "inputs": inputs, "outputs": outputs}
+    options = {"weights": weights, "split": split, "inputs": inputs, "outputs": outputs, "sums": sums}
     base = tflite.emit(graph, prefix, **options, labels=labels, version=version)
     return dataclasses.replace(base, target="tflm", **_around(graph, prefix, base, options))
 

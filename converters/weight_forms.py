@@ -130,7 +130,7 @@ def encode(values) -> tuple[np.ndarray, np.ndarray]:
 class Storage:
     """Appends linear operators to a file, their kernels in the form asked for or in int8."""
 
-    def __init__(self, file, form="int8", split=None):
+    def __init__(self, file, form="int8", split=None, unpack=False):
         """Starts with nothing stored.
 
         Args:
@@ -139,6 +139,8 @@ class Storage:
             split: None, or the largest number of bytes that an unpacked kernel may take in
                 the arena of TFLite Micro: a larger one is cut along its output channels, or
                 stays int8 if it cannot be (grouped convolutions, single channels).
+            unpack: Whether float32 kernels of whole numbers are stored as int8 and unpacked by
+                the runtime.
 
         Raises:
             InvalidArgumentError: if an argument has the wrong value.
@@ -151,7 +153,7 @@ class Storage:
                 "`split` must be None or a positive number of bytes, with weights='int4' or 'decode' "
                 f"(int8 kernels are not unpacked). Received: split={split!r}, weights={form!r}"
             )
-        self._file, self._form, self._split = file, form, split
+        self._file, self._form, self._split, self._unpack = file, form, split, unpack
         self._tables, self._images, self._kept, self._largest = {}, 0, 0, 0
 
     def plan(self, thresholds, low, high, largest_weight):
@@ -246,7 +248,13 @@ class Storage:
         file.operator(linear.code, version, inputs, result, linear.options)
 
     def _int8(self, linear, name, quantization):
-        return self._file.constant(name, linear.kernel, quantization, counted="weights")
+        if not (self._unpack and linear.kernel.dtype == np.float32):
+            return self._file.constant(name, linear.kernel, quantization, counted="weights")
+        whole = ((1.0,), (0,), 0)
+        packed = self._file.constant(f"{name}/int8", linear.kernel.astype(np.int8), whole, counted="weights")
+        unpacked = self._file.intermediate(name, linear.kernel.shape, "float32")
+        self._file.operator("DEQUANTIZE", 2, [packed], unpacked, self._file.schema.DequantizeOptionsT())
+        return unpacked
 
     def _int4(self, linear, name, quantization):
         packed, stands_for = pack_int4(linear.kernel), ("int4", linear.kernel.shape)

@@ -23,6 +23,7 @@ from keras_gxnor import (  # noqa: E402
     reference,
     spaces,
 )
+from keras_gxnor.calibration import calibrate  # noqa: E402
 from keras_gxnor.graph import Graph, InputSpec  # noqa: E402
 from keras_gxnor.increments import (  # noqa: E402
     AdamIncrement,
@@ -34,8 +35,8 @@ from keras_gxnor.increments import (  # noqa: E402
 from keras_gxnor.layers import DiscreteActivation, GXNORConv2D, GXNORDense  # noqa: E402
 from keras_gxnor.memory import TrainingMemory, training_memory  # noqa: E402
 from keras_gxnor.optimizers import DSTOptimizer  # noqa: E402
-from keras_gxnor.quantizers import MultiStep  # noqa: E402
-from keras_gxnor.spaces import DiscreteSpace, GradedSpace  # noqa: E402
+from keras_gxnor.quantizers import MultiStep, QuantizedReLU  # noqa: E402
+from keras_gxnor.spaces import DiscreteSpace, GradedSpace, IntegerSpace  # noqa: E402
 from keras_gxnor.version import __version__  # noqa: E402
 
 __all__ = [
@@ -50,11 +51,14 @@ __all__ = [
     "GradientIncrement",
     "Graph",
     "InputSpec",
+    "IntegerSpace",
     "KerasIncrement",
     "MomentumIncrement",
     "MultiStep",
+    "QuantizedReLU",
     "TrainingMemory",
     "__version__",
+    "calibrate",
     "callbacks",
     "converters",
     "distribute",

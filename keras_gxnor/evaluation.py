@@ -152,7 +152,7 @@ _MOVES = (
 
 def _grid(floats):
     """(integers, unit 2^-k) of floats that are codes of an activation; (None, 1) of NaN."""
-    for unit in (2.0**-k for k in range(24)):
+    for unit in (2.0**-k for k in range(48)):
         if bool(tf.reduce_all(tf.round(floats / unit) * unit == floats)):
             return floats / unit, unit
     return None, 1.0

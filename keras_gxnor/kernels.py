@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_gxnor.errors import InvalidArgumentError
-from keras_gxnor.spaces import DiscreteSpace, GradedSpace
+from keras_gxnor.spaces import DiscreteSpace, GradedSpace, IntegerSpace
 
 
 class DiscreteVariable(keras.Variable):
@@ -23,7 +23,7 @@ class DiscreteVariable(keras.Variable):
     store them otherwise, by its own `encode`, `decode` and `to_values`.
 
     Args:
-        space: The `DiscreteSpace` or `GradedSpace` of the codes.
+        space: The `DiscreteSpace`, `GradedSpace` or `IntegerSpace` of the codes.
         initializer: Callable (shape, dtype) -> int8 codes.
         shape: Shape tuple.
         name: Name of the variable.
@@ -153,11 +153,12 @@ def initial_codes(initializer, space: DiscreteSpace):
     array of trits), it is taken as it is. Otherwise the draw is cut into levels
     `4 mean|w| / (2K + 1)` apart, with K = 2^(N-1): for a uniform draw all states come
     out equally likely (for ternary: thirds), for other draws the shape of the
-    distribution is kept and its scale is not, since codes have none.
+    distribution is kept and its scale is not, since codes have none. In an `IntegerSpace` the
+    largest |w| drawn becomes the largest code.
 
     Args:
         initializer: Callable (shape, dtype) -> float array.
-        space: The `DiscreteSpace`.
+        space: The space.
 
     Returns:
         Callable (shape, dtype) -> int8 tensor of codes.
@@ -185,5 +186,9 @@ def nearest_codes(values: np.ndarray, space: DiscreteSpace) -> np.ndarray:
         return scaled.astype(np.int8)
     if space.code_step == 2:  # binary
         return np.where(values >= 0, 1, -1).astype(np.int8)
-    level = 4 * np.abs(values).mean(dtype=np.float64) / (2 * space.max_code + 1)
+    size = np.abs(values)
+    if isinstance(space, IntegerSpace):
+        level = size.max().astype(np.float64) / space.max_code
+    else:
+        level = 4 * size.mean(dtype=np.float64) / (2 * space.max_code + 1)
     return np.clip(np.rint(values / level), -space.max_code, space.max_code).astype(np.int8)

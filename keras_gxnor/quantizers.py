@@ -12,8 +12,9 @@ import math
 import keras
 import tensorflow as tf
 
-from keras_gxnor import compilation, spaces
+from keras_gxnor import compilation, relu, spaces
 from keras_gxnor.errors import InvalidArgumentError
+from keras_gxnor.relu import QuantizedReLU
 
 _FUSED_ELEMENTS = 512  # a sample, from which on XLA fuses the activation in training
 
@@ -57,7 +58,7 @@ class MultiStep:
         self.space = spaces.get(space)
         if not isinstance(self.space, spaces.DiscreteSpace):
             raise InvalidArgumentError(
-                "Activations take a space Z_N; the graded space is for kernels. "
+                "Activations take a space Z_N or \"uint8\"; the graded space is for kernels, as is \"int8\". "
                 f"Received: space={space!r}"
             )
         if not 0 <= window < self.space.half_range:
@@ -134,6 +135,10 @@ class MultiStep:
                 total += pulse(across, self.pulse_width) * inside
         return jump * total
 
+    def saturated(self, x):
+        """Where the inputs x, a NumPy array, lie beyond the last pulse: a bool array."""
+        return abs(x) > self.thresholds()[-1] + self.pulse_width
+
     def get_config(self):
         """Arguments that rebuild this quantizer."""
         return {
@@ -174,12 +179,12 @@ def get(identifier):
     """Returns the quantizer that `identifier` names.
 
     Args:
-        identifier: A quantizer, the name of a space (`"ternary"`, `"binary"`, `"z3"`), a
-            serialized quantizer, anything with a `quantizer` (a `DiscreteActivation`
-            layer), or None.
+        identifier: A quantizer, the name of a space (`"ternary"`, `"binary"`, `"z3"`, or
+            `"uint8"` for a `QuantizedReLU` of range 4), a serialized quantizer, a
+            `DiscreteActivation` layer (its quantizer, with the range as it is now), or None.
 
     Returns:
-        A `MultiStep`, or None for None.
+        A `MultiStep` or `QuantizedReLU`, or None for None.
 
     Raises:
         InvalidArgumentError: if it names no quantizer.
@@ -189,18 +194,30 @@ def get(identifier):
     >>> get("ternary")
     MultiStep('ternary', window=0.5, pulse='rectangular', pulse_width=0.5)
     """
-    if identifier is None or isinstance(identifier, MultiStep):
+    if identifier is None or is_quantizer(identifier):
         return identifier
-    if isinstance(getattr(identifier, "quantizer", None), MultiStep):
-        return identifier.quantizer
+    if is_quantizer(getattr(identifier, "quantizer", None)):
+        return getattr(identifier, "resolved", lambda: identifier.quantizer)()
+    if isinstance(identifier, str) and identifier in relu.names():
+        return QuantizedReLU(identifier)
     if isinstance(identifier, (str, spaces.DiscreteSpace)):
         return MultiStep(identifier)
     if isinstance(identifier, dict):
         return deserialize(identifier)
     raise InvalidArgumentError(
-        "A quantizer must be a MultiStep, the name of a discrete space, or a serialized "
-        f"quantizer. Received: {identifier!r}"
+        "A quantizer must be a MultiStep, a QuantizedReLU, the name of a discrete space, or a "
+        f"serialized quantizer. Received: {identifier!r}"
     )
+
+
+def is_quantizer(thing) -> bool:
+    """Whether `thing` is a quantizer, not a name or a layer of one."""
+    return isinstance(thing, (MultiStep, QuantizedReLU))
+
+
+def is_name(identifier) -> bool:
+    """Whether `identifier` is a string that `get` understands."""
+    return isinstance(identifier, str) and identifier in (*spaces.names(), *relu.names())
 
 
 def serialize(quantizer):
@@ -218,6 +235,6 @@ def deserialize(config):
         return None
     found = keras.saving.deserialize_keras_object(config)
     found = getattr(found, "quantizer", found)
-    if not isinstance(found, MultiStep):
+    if not is_quantizer(found):
         raise InvalidArgumentError(f"Expected a serialized quantizer. Received: {config!r}")
     return found

@@ -5,13 +5,12 @@ import warnings
 import keras
 import numpy as np
 
-from keras_gxnor import kernels
+from keras_gxnor import kernels, quantizers
 from keras_gxnor.callbacks.arguments import arrays, integer, to_floatx
 from keras_gxnor.callbacks.layers import labels, walk
 from keras_gxnor.errors import InvalidArgumentError
 from keras_gxnor.increments import FireIncrement
 from keras_gxnor.optimizers import discrete_inside
-from keras_gxnor.quantizers import MultiStep
 
 _EXPECTED_MOVES = 100  # a kernel that should have moved so often, and did not, is stuck
 _ENOUGH = 32  # values a channel, before it is called constant
@@ -171,7 +170,8 @@ class ActivationMonitor(_Monitor):
 
     - `density`: share of the outputs that are not zero: of the multiplications of the next
       layer's input, what zeros do not gate off.
-    - `saturation`: share of the inputs beyond the last pulse, where no gradient passes.
+    - `saturation`: share of the inputs beyond the last pulse, where no gradient passes; of an
+      8-bit ReLU share of those that it clips, below and above.
     - `constant_channels`: share of the channels (last axis; `channels_first` images: second)
       with the same output all over the sample; left out if there are fewer than 32 values a
       channel.
@@ -217,8 +217,7 @@ class ActivationMonitor(_Monitor):
             before = np.concatenate([np.ravel(x) for x, _, _ in calls])
             after = np.concatenate([np.ravel(y) for _, y, _ in calls])
             quantizer = calls[0][2]
-            reach = quantizer.thresholds()[-1] + quantizer.pulse_width
-            density, saturation = np.mean(after != 0), np.mean(np.abs(before) > reach)
+            density, saturation = np.mean(after != 0), np.mean(quantizer.saturated(before))
             shares = {"density": density, "saturation": saturation}
             constant = _constant_channels([y for _, y, _ in calls])
             if constant is not None:
@@ -244,7 +243,7 @@ class ActivationMonitor(_Monitor):
                 name,
                 "saturated",
                 "all its inputs on the sample lie beyond the last pulse, so that no gradient passes. "
-                f"{center} the learning rate; a larger pulse_width reaches further.",
+                f"{center} the learning rate; a larger pulse_width (or range) reaches further.",
             )
         elif constant is not None and constant >= _MANY:
             self._warn_once(
@@ -257,15 +256,15 @@ class ActivationMonitor(_Monitor):
 
 
 class _Recording:
-    """A quantizer that also keeps its inputs and outputs."""
+    """A quantizer that also keeps its inputs and outputs, and what it is at present."""
 
-    def __init__(self, quantizer, calls):
-        self._quantizer, self._calls = quantizer, calls
+    def __init__(self, quantizer, present, calls):
+        self._quantizer, self._present, self._calls = quantizer, present, calls
 
     def __call__(self, x, *args, **kwargs):
         y = self._quantizer(x, *args, **kwargs)
         floats = [keras.ops.cast(v, "float32").numpy() for v in (x, y)]
-        self._calls.append((*floats, self._quantizer))
+        self._calls.append((*floats, self._present))
         return y
 
 
@@ -275,16 +274,17 @@ def _record(model, x):
         (layer, name)
         for layer in walk(model)
         for name in ("quantizer", "activation")
-        if isinstance(getattr(layer, name, None), MultiStep)
+        if quantizers.is_quantizer(getattr(layer, name, None))
     ]
     records = [[] for _ in slots]
-    quantizers = [getattr(layer, name) for layer, name in slots]
+    own = [getattr(layer, name) for layer, name in slots]
     try:
-        for (layer, name), quantizer, calls in zip(slots, quantizers, records):
-            setattr(layer, name, _Recording(quantizer, calls))
+        for (layer, name), quantizer, calls in zip(slots, own, records):
+            present = quantizers.get(layer) if name == "quantizer" else quantizer
+            setattr(layer, name, _Recording(quantizer, present, calls))
         model(x, training=False)
     finally:
-        for (layer, name), quantizer in zip(slots, quantizers):
+        for (layer, name), quantizer in zip(slots, own):
             setattr(layer, name, quantizer)
     names = labels([layer.name for layer, _ in slots])
     return {name: calls for name, calls in zip(names, records) if calls}

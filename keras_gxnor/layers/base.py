@@ -5,7 +5,6 @@ import numpy as np
 
 from keras_gxnor import kernels, packing, quantizers, spaces, storage
 from keras_gxnor.errors import InvalidArgumentError
-from keras_gxnor.quantizers import MultiStep
 
 
 class DiscreteKernel:
@@ -158,8 +157,6 @@ def _space(identifier, name):
 
 def _activation(identifier):
     """A quantizer if `identifier` names one, else whatever Keras makes of it."""
-    if isinstance(identifier, (keras.layers.Layer, MultiStep)):
-        return quantizers.get(identifier)
-    if isinstance(identifier, str) and identifier in spaces.names():
+    if isinstance(identifier, keras.layers.Layer) or quantizers.is_name(identifier):
         return quantizers.get(identifier)
     return identifier

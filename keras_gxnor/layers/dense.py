@@ -18,7 +18,7 @@ class GXNORDense(DiscreteKernel, keras.layers.Dense):
     Args:
         units: Positive integer, dimensionality of the output space.
         activation: Activation function; also a `DiscreteActivation`, a quantizer, or
-            the name of a space such as `"ternary"`.
+            the name of a space such as `"ternary"`, or `"uint8"`.
         use_bias: Whether the layer uses a (float) bias. Redundant before a
             BatchNormalization.
         kernel_initializer: Any Keras initializer; its draw is turned into codes
@@ -30,7 +30,8 @@ class GXNORDense(DiscreteKernel, keras.layers.Dense):
         kernel_constraint: Refused: the space is the constraint.
         bias_constraint: Constraint of the bias.
         kernel_space: `"ternary"`, `"binary"`, `"z2"`..`"z7"` or a `DiscreteSpace`; or
-            `"graded"`, ternary with an 8-bit hidden state (`GradedSpace`).
+            `"graded"`, ternary with an 8-bit hidden state (`GradedSpace`); or `"int3"`..`"int8"`,
+            integers of so many bits (`IntegerSpace`).
         kernel_storage: `"int8"`, a byte a weight, or `"packed"`, a quarter of one, for ternary
             and binary kernels. It changes memory between steps and nothing else: training,
             weights as Keras gives and takes them, and files are the same to the byte.

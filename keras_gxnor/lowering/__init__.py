@@ -2,7 +2,7 @@
 
 A hidden block is kernel -> (bias, pooling, batch normalization) -> activation. Its
 kernel makes integer sums; everything up to the activation is folded into integer
-thresholds on them (`thresholds.py`). Batch normalization before the logits stays
+thresholds on them (`thresholds.py`). Batch normalization before the logits or an 8-bit ReLU stays
 float32, in the very order of operations that Keras uses.
 """
 

@@ -9,7 +9,7 @@ _L = keras.layers
 ADVICE = {
     _L.Conv2D: "GXNORConv2D, trained with DSTOptimizer",
     _L.Dense: "GXNORDense, trained with DSTOptimizer",
-    (_L.ReLU, _L.LeakyReLU, _L.ELU, _L.PReLU): "DiscreteActivation",
+    (_L.ReLU, _L.LeakyReLU, _L.ELU, _L.PReLU): 'DiscreteActivation, ternary or "uint8"',
     _L.Softmax: "logits as the output and from_logits=True in the loss",
     (_L.Multiply, _L.Average, _L.Maximum, _L.Minimum, _L.Dot): "Add or Concatenate",
     _L.Rescaling: "Rescaling as the first layer only",

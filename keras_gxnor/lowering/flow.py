@@ -96,18 +96,21 @@ class Lowering:
                 f"Model `{name}` must end in logits, but {last}. End it with GXNORDense(classes), "
                 "with or without BatchNormalization after it."
             )
-        stages, features = flow.stages, flow.feature_stages
-        end = flow
-        if flow.divisor > 1:
-            end = self.emit("mean", g.Divide(flow.divisor), end)
-        if stages or not features:
-            end = self._settle(end, stages)
+        features = flow.feature_stages
+        end = self.floats(flow, "logits") if flow.stages or not features else self._divided(flow)
         for late, op in flow.late:
             end = self.emit(late, op, end)
-        return (self._settle(end, features) if features else end).node
+        return (self._settle(end, features, "logits") if features else end).node
 
-    def _settle(self, flow, stages):
-        """Turns stages into float Affine nodes (the way to the logits); they leave the unit 1."""
+    def floats(self, flow: Flow, name: str) -> Flow:
+        """The float32 numbers of Keras after the stages of a flow, by Divide and Affine nodes."""
+        return self._settle(self._divided(flow), flow.stages, name)
+
+    def _divided(self, flow):
+        return self.emit("mean", g.Divide(flow.divisor), flow) if flow.divisor > 1 else flow
+
+    def _settle(self, flow, stages, name):
+        """Turns stages into float Affine nodes called `name`; they leave the unit 1."""
         channels, unit = flow.channels, np.float32(flow.unit)
         pairs = [_affine(stage, channels) for stage in stages]
         if pairs and g.is_power_of_two(unit):  # commutes with every rounding
@@ -115,7 +118,7 @@ class Lowering:
         elif unit != 1 or flow.type.kind != "float":
             pairs.insert(0, (np.full(channels, unit), np.zeros(channels, np.float32)))
         for scale, offset in pairs:
-            flow = self.emit("logits", g.Affine(scale, offset), flow, unit=1.0)
+            flow = self.emit(name, g.Affine(scale, offset), flow, unit=1.0)
         return flow
 
 

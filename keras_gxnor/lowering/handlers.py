@@ -11,7 +11,7 @@ from keras_gxnor import thresholds
 from keras_gxnor.layers import DiscreteActivation, GXNORConv2D, GXNORDense
 from keras_gxnor.lowering.advice import NOTHING, channels_last, nearest, unsupported
 from keras_gxnor.lowering.flow import Flow, Lowering
-from keras_gxnor.quantizers import MultiStep
+from keras_gxnor.quantizers import MultiStep, QuantizedReLU
 
 _L = keras.layers
 
@@ -75,14 +75,31 @@ def _kernel(low, layer, flow):
 def _activate(low, layer, activation, flow, name):
     if activation is None or activation is keras.activations.linear:
         return flow
-    if not isinstance(activation, MultiStep):
+    if not isinstance(activation, (MultiStep, QuantizedReLU)):
         unsupported(
             layer,
             f"its activation is {getattr(activation, '__name__', activation)!r}",
-            "a DiscreteActivation; for a softmax at the end, logits and from_logits=True in the loss",
+            'DiscreteActivation, ternary or "uint8"; for a softmax at the end, logits and '
+            "from_logits=True in the loss",
         )
     if flow.feature_stages:
         unsupported(layer, "it normalizes after a Flatten across pixels", "Flatten after it")
+    done = (_quantized if isinstance(activation, QuantizedReLU) else _stepped)(
+        low, layer, activation, flow, name
+    )
+    for late, op in flow.late:
+        done = low.emit(late, op, done)
+    return dataclasses.replace(done, divisor=1)
+
+
+def _quantized(low, layer, activation, flow, name):
+    """A ReLU in steps: what Keras does to the sums stays float32, up to the codes."""
+    op = g.Quantize(1 / activation.scale, activation.levels)
+    return low.emit(name, op, low.floats(flow, f"{layer.name}.floats"), unit=activation.scale)
+
+
+def _stepped(low, layer, activation, flow, name):
+    """What Keras does to the sums, folded into integer thresholds on them."""
     space = activation.space
     _exact_space(layer, space)
 
@@ -91,14 +108,11 @@ def _activate(low, layer, activation, flow, name):
         return np.rint(values / space.scale).reshape(-1, flow.channels).astype(np.int64)
 
     found, flipped = thresholds.search(codes_at, flow.type.low, flow.type.high, space.codes())
-    done = low.emit(name, g.Threshold(found, flipped, space), flow, unit=space.scale)
-    for late, op in flow.late:
-        done = low.emit(late, op, done)
-    return dataclasses.replace(done, divisor=1)
+    return low.emit(name, g.Threshold(found, flipped, space), flow, unit=space.scale)
 
 
 def _activation(low, layer, flow):
-    quantizer = layer.quantizer if isinstance(layer, DiscreteActivation) else layer.activation
+    quantizer = layer.resolved() if isinstance(layer, DiscreteActivation) else layer.activation
     return _activate(low, layer, quantizer, flow, layer.name)
 
 

@@ -17,15 +17,22 @@ from tests.contract.nets import cnn, compile_dst, data, kernels
 strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 assert strategy.num_replicas_in_sync == 2
 x, y = data(128)
-for space, rule in (("ternary", "momentum"), ("graded", "auto"), ("ternary", keras.optimizers.Lion())):
+for space, codes, rule in (
+    ("ternary", "ternary", "momentum"),
+    ("graded", "ternary", "auto"),
+    ("ternary", "ternary", keras.optimizers.Lion()),
+    ("int8", "uint8", "auto"),
+):
     with strategy.scope():
-        model = cnn(space)
+        model = cnn(space, codes)
         functional = keras.Model(model.inputs, model.outputs)
         compile_dst(model, rule=rule)
     before = [k.numpy() for k in kernels(model)]
     model.fit(x, y, batch_size=32, epochs=2, verbose=0)
     own = [v for v in model.optimizer.variables if v.shape]
-    for variable in [*kernels(model), *own]:
+    ranges = [v for v in model.trainable_variables if v.name == "log2_range"]
+    assert len(ranges) == 2 * (codes == "uint8") and all(v.numpy() != 2.0 for v in ranges)
+    for variable in [*kernels(model), *own, *ranges]:
         replicas = [v.numpy() for v in variable.value.values]
         assert len(replicas) == 2 and np.array_equal(*replicas), variable.path
     for old, kernel in zip(before, kernels(model)):

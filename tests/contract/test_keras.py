@@ -114,10 +114,11 @@ np.savez(sys.argv[4], *model.get_weights())
         ("ternary", "kernel.base3", 29, "adam"),
         ("z3", "kernel.int8", 144, "momentum"),
         ("graded", "kernel.graded", 144, "none"),
+        ("int8", "kernel.int8", 144, "momentum"),
     ],
 )
 def test_saved_model_in_a_fresh_process(tmp_path, space, tag, size, rule):
-    model = cnn(space, "ternary" if space == "graded" else space)
+    model = cnn(space, {"graded": "ternary", "int8": "uint8"}.get(space, space))
     x, y = data(64)
     compile_dst(model, rule=rule).fit(x, y, verbose=0)
     paths = [str(tmp_path / n) for n in ("m.keras", "x.npy", "y.npy", "w.npz")]

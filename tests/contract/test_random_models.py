@@ -15,7 +15,8 @@ from keras_gxnor.evaluation import exact_first, is_exact, plain, rounding_explai
 
 L = keras.layers
 SPECS = (InputSpec(scale=1 / 128, zero_point=128), InputSpec("int8", 0.5, 3), InputSpec(scale=1 / 255))
-SPACES = ("ternary", "ternary", "binary", "z2", "z4")
+SPACES = ("ternary", "uint8", "binary", "z2", "z4", "uint4")
+KERNEL_SPACES = ("ternary", "int8", "binary", "z2", "z4", "int4")
 
 
 class Draw:
@@ -37,7 +38,7 @@ class Draw:
 
 def _kernel(d, filters, size, pool, space, bias):
     """kernel, perhaps a pool, perhaps batch normalization, perhaps a pool, activation."""
-    space_of_kernel = SPACES[size % len(SPACES)]
+    space_of_kernel = KERNEL_SPACES[size % len(KERNEL_SPACES)]
     if len(d.x.shape) == 2:
         d.x = GXNORDense(1 + filters, use_bias=bias % 2 > 0, kernel_space=space_of_kernel)(d.x)
     else:
@@ -149,5 +150,6 @@ def test_random_models_are_lowered_exactly(networks):
     check()
     assert seen["exact"] >= count // 4
     # The draw reaches every operation, or the test says little.
-    for op in (g.Conv2D, g.Dense, g.MaxPool2D, g.SumPool2D, g.Add, g.Concat, g.Threshold, g.Affine):
+    kinds = (g.Conv2D, g.Dense, g.MaxPool2D, g.SumPool2D, g.Add, g.Concat, g.Threshold, g.Affine, g.Quantize)
+    for op in kinds:
         assert seen[op] > 0, (op, seen)

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_gxnor import DiscreteSpace, GradedSpace, GXNORDense, kernels
+from keras_gxnor import DiscreteSpace, GradedSpace, GXNORDense, IntegerSpace, kernels
 from keras_gxnor.errors import InvalidArgumentError
 
 
@@ -13,7 +13,7 @@ def _layer(**kwargs):
     return layer
 
 
-@pytest.mark.parametrize("space", ["ternary", "binary", "z4", "graded", DiscreteSpace(2, 0.5)])
+@pytest.mark.parametrize("space", ["ternary", "binary", "z4", "graded", "int8", DiscreteSpace(2, 0.5)])
 @pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
 def test_read_gives_values_and_passes_the_gradient(space, dtype):
     variable = _layer(kernel_space=space).kernel
@@ -57,6 +57,17 @@ def test_scale_of_an_initializer_does_not_matter():
     w = np.random.default_rng(0).normal(size=1000).astype(np.float32)
     one, other = (kernels.nearest_codes(w * f, DiscreteSpace(1)) for f in (1, 1e-3))
     assert np.array_equal(one, other) and set(one) == {-1, 0, 1}
+
+
+@pytest.mark.parametrize("factor", [1.0, 1e-3, 50.0])
+def test_the_largest_draw_of_an_integer_kernel_is_the_largest_code(factor):
+    w = np.random.default_rng(0).normal(size=1000).astype(np.float32) * np.float32(factor)
+    for bits, most in ((8, 127), (4, 7)):
+        codes = kernels.nearest_codes(w, IntegerSpace(bits))
+        assert codes[np.abs(w).argmax()] == most * np.sign(w[np.abs(w).argmax()])
+        assert np.abs(codes - w / np.abs(w).max() * most).max() <= 0.5 + 1e-4
+    whole = np.arange(-127, 128) / 128
+    assert np.array_equal(kernels.nearest_codes(whole, IntegerSpace()), np.arange(-127, 128))
 
 
 def test_nan_initializers_are_refused():

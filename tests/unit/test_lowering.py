@@ -56,6 +56,10 @@ def bn(**kwargs):
     return L.BatchNormalization(**kwargs)
 
 
+def relu(range=4.0, space="uint8"):
+    return DiscreteActivation(space, range=range)
+
+
 def conv(filters, size=3, **kwargs):
     return GXNORConv2D(filters, size, **{"use_bias": False, **kwargs})
 
@@ -151,10 +155,10 @@ def functional(make, *shapes, outputs=False):
     return randomize(keras.Model(inputs if len(inputs) > 1 else inputs[0], made), gentle=True)
 
 
-def _residual(x):
-    x = _block(x, 6)
+def _residual(x, space="ternary"):
+    x = _block(x, 6, activation=space)
     for _ in range(2):
-        x = L.Add()([x, _block(_block(x, 6), 6)])
+        x = L.Add()([x, _block(_block(x, 6, activation=space), 6, activation=space)])
     return x
 
 
@@ -251,10 +255,50 @@ MODELS |= {
     ),
     "step_of_the_input": lambda: sequential(DiscreteActivation(), L.Flatten(), GXNORDense(3)),
 }
+MODELS |= {
+    "relu_mlp": lambda: sequential(
+        GXNORDense(20), bn(), relu(), GXNORDense(12), bn(), relu(16.0), GXNORDense(3), shape=(30,)
+    ),
+    "relu_int8": lambda: sequential(
+        conv(6, kernel_space="int8"), bn(), relu(), conv(6), bn(), relu(8.0), L.Flatten(),
+        GXNORDense(3, kernel_space="int8"),
+    ),
+    "relu_all_int8": lambda: sequential(
+        conv(6, kernel_space="int8"), bn(), relu(), conv(6, kernel_space="int8"), bn(), relu(8.0),
+        L.Flatten(), GXNORDense(3, kernel_space=keras_gxnor.IntegerSpace(8, 0.25)), bn(),
+    ),
+    "relu_pools": lambda: sequential(
+        conv(6), L.MaxPooling2D(), bn(), L.MaxPooling2D(2, 1), relu(), conv(6, 1), relu(64.0),
+        L.GlobalMaxPooling2D(), GXNORDense(3),
+    ),
+    "relu_then_ternary": lambda: sequential(
+        conv(6), bn(), relu(), conv(5, 1), bn(), DiscreteActivation(), L.Flatten(), GXNORDense(3)
+    ),
+    "relu_averages": lambda: sequential(
+        conv(6), bn(), relu(), L.AveragePooling2D(2), conv(6, 1), L.AveragePooling2D(2, 1), bn(), relu(8.0),
+        L.AveragePooling2D((3, 1)), bn(), relu(1.0), L.Flatten(), GXNORDense(3), gentle=True,
+    ),
+    "relu_of_the_input": lambda: sequential(
+        relu(1.0), bn(), relu(0.5), L.ZeroPadding2D(), conv(4), bn(), relu(), L.Flatten(), GXNORDense(3),
+        gentle=True,
+    ),
+    "relu_arguments": lambda: sequential(
+        conv(6, use_bias=True, activation="uint8"), L.Flatten(), GXNORDense(9, "uint4"),
+        L.Activation(keras_gxnor.QuantizedReLU("uint2", 8.0)), GXNORDense(3), gentle=True,
+    ),
+    "relu_flattened_before": lambda: sequential(conv(5), bn(), L.Flatten(), relu(), GXNORDense(3)),
+    "relu_residual": lambda: functional(lambda x: _residual(_block(x, 6, activation="uint8"), "uint8")),
+    "relu_of_sums": lambda: functional(
+        lambda x: relu(0.5)(bn()(L.Add()([_block(x, 6, activation="uint8") for _ in range(2)])))
+    ),
+}
 # Keras rounds an average over 49 pixels before the kernel that reads it.
 INEXACT = {
     "average_read": lambda: functional(
         lambda x: L.GlobalAveragePooling2D()(_block(x, 5)), (7, 7, 1)
+    ),
+    "average_of_relu_read": lambda: functional(
+        lambda x: L.GlobalAveragePooling2D()(_block(x, 5, activation="uint8")), (7, 7, 1)
     ),
     "average_of_nine_read": lambda: sequential(
         conv(5), bn(), DiscreteActivation("z2"), L.AveragePooling2D(3, 2), conv(4, 2), bn(),

@@ -186,6 +186,17 @@ def test_a_standstill_under_a_multi_optimizer_is_named():
         _fit(model, KernelMonitor(), epochs=3, optimizer=keras.optimizers.MultiOptimizer(pick))
 
 
+def test_relus_in_steps_are_seen_with_the_range_they_have():
+    model = keras.Sequential([keras.Input((6,)), keras_gxnor.DiscreteActivation("uint8", name="relu")])
+    model.layers[0].log2_range.assign(-1.0)
+    logs, monitor = {}, ActivationMonitor(X)
+    monitor.set_model(model)
+    monitor.on_epoch_end(0, logs)
+    assert logs["activation/density"] == np.mean(X >= 0.5 / 512)
+    assert logs["activation/saturation"] == np.mean((X < -0.5 / 512) | (X >= 255.5 / 512))
+    assert model.layers[0].quantizer == keras_gxnor.QuantizedReLU()
+
+
 @pytest.mark.parametrize("scale, words", [(0.0, "all its outputs are 0"), (1e6, "beyond the last pulse")])
 def test_dead_activations_are_named_once(scale, words, recwarn):
     model = keras.Sequential(

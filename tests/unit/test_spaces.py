@@ -5,7 +5,7 @@ import pytest
 
 from keras_gxnor import spaces
 from keras_gxnor.errors import InvalidArgumentError
-from keras_gxnor.spaces import DiscreteSpace
+from keras_gxnor.spaces import DiscreteSpace, IntegerSpace
 
 
 @pytest.mark.parametrize("order", range(8))
@@ -76,3 +76,25 @@ def test_graded_round_trip(threshold):
 def test_graded_thresholds_are_checked(bad):
     with pytest.raises(InvalidArgumentError, match="threshold"):
         spaces.GradedSpace(bad)
+
+
+@pytest.mark.parametrize("bits", range(3, 9))
+@pytest.mark.parametrize("half_range", [1.0, 0.25, 3.0])
+def test_integers_are_symmetric_fractions_of_the_half_range(bits, half_range):
+    space, top = IntegerSpace(bits, half_range), 2 ** (bits - 1)
+    assert space.values().tolist() == [half_range * k / top for k in range(1 - top, top)]
+    assert space.codes().dtype == np.int8 and space.num_states == 2 * top - 1 == 2 * space.max_code + 1
+    assert space.readout == space and space.step == space.scale == half_range / top
+    assert spaces.get(spaces.serialize(space)) == space
+
+
+def test_integer_names():
+    assert spaces.get("int8") == IntegerSpace() and spaces.serialize(IntegerSpace(4)) == "int4"
+    assert spaces.serialize(IntegerSpace(8, 0.5)) == {"bits": 8, "half_range": 0.5}
+    assert not IntegerSpace().contains([-128]) and IntegerSpace().contains([-127, 127])
+
+
+@pytest.mark.parametrize("bad", ["int2", "int9", {"bits": 2}, {"bits": True}, {"bits": 8, "half_range": 0}])
+def test_other_integers_are_refused(bad):
+    with pytest.raises(InvalidArgumentError):
+        spaces.get(bad)

@@ -20,7 +20,7 @@ NETS = {
     "cnn_small": SAMPLES["cnn_small"],
     "dense_int8_input": SAMPLES["dense_int8_input"],
     "pools_and_signs": SAMPLES["cnn_pool_flatten_flipped"],
-    "depthwise_float_last": lambda: (
+    "depthwise_last": lambda: (
         Chain("x", (9, 8, 4), g.InputSpec("uint8", 1 / 255, 200))
         .conv(12, 3, padding="same", groups=4).logits().graph()
     ),
@@ -110,7 +110,7 @@ METHODS = {
     "cnn_small": "Quantize Conv2D MaxPool2D Reshape Cast FullyConnected Dequantize Mul Add",
     "dense_int8_input": "FullyConnected Cast Dequantize Mul Add",
     "pools_and_signs": "Quantize Conv2D MaxPool2D Mul Reshape FullyConnected Cast Dequantize Add",
-    "depthwise_float_last": "Quantize Cast Add DepthwiseConv2D Mul",
+    "depthwise_last": "Quantize Cast Add DepthwiseConv2D Dequantize Mul",
     "spatial_logits": "Quantize Conv2D Cast Dequantize Mul Add",
 }
 
@@ -179,7 +179,7 @@ def test_shapes_types_and_scales(artifacts):
     assert (number(artifact, "kInputScale"), number(artifact, "kInputZeroPoint")) == (1 / 64, -3)
     shape = NETS["spatial_logits"]().check()[-1].shape
     assert number(artifacts["spatial_logits"], "kOutputSize") == np.prod(shape) > 64
-    assert np.float32(number(artifacts["depthwise_float_last"], "kInputScale")) == np.float32(1 / 255)
+    assert np.float32(number(artifacts["depthwise_last"], "kInputScale")) == np.float32(1 / 255)
 
 
 def test_equal_graphs_give_equal_files(artifacts):
@@ -197,7 +197,7 @@ def test_options_go_to_the_tflite_emitter(monkeypatch):
     monkeypatch.setattr(tflite, "emit", spy)
     given = {"weights": "int4", "split": 9, "inputs": "codes", "outputs": "float32"}
     tflm.emit(SAMPLES["dense_only"](), "net", **given)
-    assert seen == {**given, "labels": None, "version": None}
+    assert seen == {**given, "labels": None, "version": None, "sums": "int16"}
     monkeypatch.undo()
     with pytest.raises(TypeError, match="colour"):
         tflm.emit(SAMPLES["dense_only"](), "net", colour="red")

@@ -1,0 +1,85 @@
+"""Ranges from data: the smallest that holds it, or the one of least error; layer after layer."""
+
+import keras
+import numpy as np
+import pytest
+
+from keras_gxnor import DiscreteActivation, QuantizedReLU, calibrate
+from keras_gxnor.errors import InvalidArgumentError
+
+L = keras.layers
+
+
+def _relu(space="uint8", **kwargs):
+    return keras.Sequential([keras.Input((1,)), DiscreteActivation(space, name="relu", **kwargs)])
+
+
+@pytest.mark.parametrize(
+    "largest, expected", [(3.9, 4.0), (4.0, 8.0), (3.995, 8.0), (3.9921, 4.0), (1e-3, 2.0**-9)]
+)
+def test_the_smallest_range_that_clips_nothing(largest, expected):
+    x = np.float32([[-9.0], [0.1 * largest], [largest]])
+    model = _relu()
+    assert calibrate(model, x, percentile=100) == {"relu": expected}
+    top = QuantizedReLU("uint8", expected)
+    assert abs(float(model(x)[-1, 0]) - largest) <= top.scale / 2  # rounded, not clipped
+    half = QuantizedReLU("uint8", expected / 2)
+    assert float(half(x)[-1, 0]) < largest - half.scale / 2
+
+
+def test_a_percentile_leaves_outliers_out():
+    x = np.concatenate([np.linspace(0, 1, 999), [50.0]]).astype(np.float32)[:, None]
+    assert calibrate(_relu(), x, percentile=100) == {"relu": 64.0}
+    assert calibrate(_relu(), x, percentile=99) == {"relu": 1.0}
+
+
+@pytest.mark.parametrize("space", ["uint1", "uint2", "uint4", "uint8"])
+def test_least_error_is_least_among_all_powers_of_two(space):
+    x = np.random.default_rng(0).normal(size=(4000, 1)).astype(np.float32)
+    found = calibrate(_relu(space), x)["relu"]
+    kept = np.maximum(x, 0)
+    made = {2.0**k: QuantizedReLU(space, 2.0**k)(kept).numpy() for k in range(-9, 9)}
+    errors = {size: np.square(y - kept).mean() for size, y in made.items()}
+    assert found == min(errors, key=errors.get)
+
+
+def test_later_layers_see_what_earlier_ones_make():
+    model = keras.Sequential(
+        [
+            keras.Input((1,)),
+            DiscreteActivation("uint1", range=64.0, name="first"),
+            keras.Sequential([L.Rescaling(3.0), DiscreteActivation("uint8", name="second")]),
+        ]
+    )
+    x = np.float32([[0.9], [1.0]])
+    assert calibrate(model, x, percentile=100) == {"first": 2.0, "second": 4.0}  # values 0 and 1, times 3
+
+
+def test_a_shared_layer_keeps_the_larger_range():
+    relu, inputs = DiscreteActivation("uint8", name="relu"), keras.Input((1,))
+    model = keras.Model(inputs, relu(L.Rescaling(-8.0)(relu(inputs))))
+    assert calibrate(model, np.float32([[3.0]])) == {"relu": 4.0}
+    model = keras.Model(inputs, relu(L.Rescaling(8.0)(relu(inputs))))
+    assert calibrate(model, np.float32([[3.0]]), percentile=100) == {"relu": 32.0}
+
+
+def test_what_is_never_positive_keeps_its_range():
+    assert calibrate(_relu(range=0.5), np.float32([[-1.0], [0.0]])) == {"relu": 0.5}
+
+
+def test_several_inputs_and_equal_names():
+    a, b = keras.Input((2,)), keras.Input((3,))
+    inner = [keras.Sequential([DiscreteActivation("uint8", name="relu")]) for _ in range(2)]
+    model = keras.Model([a, b], L.Concatenate()([inner[0](a), inner[1](b)]))
+    x = [np.ones((5, 2), np.float32), np.full((5, 3), 7, np.float32)]
+    assert calibrate(model, x, percentile=100) == {"relu": 2.0, "relu#2": 8.0}
+
+
+def test_refusals_leave_the_model_as_it_was():
+    model = _relu(range=2.0)
+    for x, percentile, words in ((np.nan, None, "NaN"), (1, 101, "percentile"), (1, 0, "percentile")):
+        with pytest.raises(InvalidArgumentError, match=words):
+            calibrate(model, np.float32([[x]]), percentile)
+    assert model.layers[0].quantizer == model.layers[0].resolved() == QuantizedReLU("uint8", 2.0)
+    with pytest.raises(InvalidArgumentError, match="no DiscreteActivation"):
+        calibrate(keras.Sequential([keras.Input((1,)), DiscreteActivation()]), np.float32([[1]]))
