@@ -4,6 +4,7 @@
 
 #include <stdint.h>
 
+#include "gxnor_lanes.h"
 #include "gxnor_rom.h"
 #include "gxnor_shared.h"
 
@@ -23,7 +24,9 @@ static void gxnor_lookup(const uint8_t *in, uint32_t flip, uint32_t zero, const 
         from = table + row * group;
         GXNOR_ROLLED
         for (k = 0; k < group; k++) {
-            *out++ = *from++;
+            uint32_t word = *from++;
+            GXNOR_HIDDEN(word);
+            *out++ = word;
         }
     }
 }
