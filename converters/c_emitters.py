@@ -19,6 +19,7 @@ from keras_gxnor.converters.c_calls import (
     window,
     window_note,
 )
+from keras_gxnor.errors import UnsupportedGraphError
 
 _KERNELS = {g.Dense: c_kernels.dense, g.Conv2D: c_kernels.conv}
 _FLOATS = (g.Affine, g.Divide)
