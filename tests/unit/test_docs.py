@@ -121,3 +121,32 @@ model = keras.Sequential([keras.Input((12, 12, 1)), *layers])
     flags = ["-std=c99", "-Wall", "-Werror", "-Ibuild/net", "main.c", "-o", "main"]
     subprocess.run([*host.find_compiler(), *flags], cwd=tmp_path, check=True)
     subprocess.run([tmp_path / "main"], check=True)
+
+
+def test_the_code_of_the_models_guide(tmp_path):
+    """The three roads of docs/models.md: discretize, mixed precision, tfmot; each ends in an equal network."""
+    blocks = _blocks("python", (ROOT / "docs" / "models.md").read_text(encoding="utf-8"))
+    assert len(blocks) == 3
+    data = """
+import numpy as np
+from sklearn.datasets import load_digits
+from keras_gxnor import DiscreteActivation, GXNORDense, calibrate
+
+images, y = load_digits(return_X_y=True)
+images, y = images[:450], y[:450]
+codes = (8 * images + 64).astype("uint8")
+flat = (codes.astype("float32") - 128) / 128
+x, squares = flat.reshape(-1, 8, 8, 1), codes.reshape(-1, 8, 8, 1)
+"""
+    check = """
+assert converters.verify(ternary, header, squares[:32]).ok and header.target == "c"
+assert ternary.history.history["accuracy"][-1] > 0.5
+assert converters.verify(mixed, exact, codes[:32]).ok and exact.target == "tflite"
+spec = InputSpec(scale=1 / 128, zero_point=128)
+carried = converters.convert(ours, "tflite", spec)
+assert converters.verify(ours, carried, codes[:32]).ok
+print("discrete:", [layer.name for layer in ternary.layers if hasattr(layer, "kernel_space")])
+"""
+    printed = _run("\n".join([data, *blocks, check]), tmp_path)
+    assert "discrete: ['stem', 'depthwise', 'pointwise', 'classes']" in printed
+    assert "DiscreteActivation" in printed.split("discrete:")[0]  # the tables of decisions
