@@ -24,7 +24,7 @@ def around(name, op, shape, made) -> list[tuple]:
     return [(f"{name}.image", g.Reshape(image)), (name, op), (f"{name}.steps", g.Reshape(after))]
 
 
-def reshaped(low: Lowering, layer, op, flow: Flow) -> Flow:
+def _reshaped(low: Lowering, layer, op, flow: Flow) -> Flow:
     """Another shape: now, or after the activation if channels would mix."""
     before = flow.shape
     now = not flow.pending or (isinstance(op, g.Reshape) and op.shape[-1] == before[-1])
@@ -33,17 +33,17 @@ def reshaped(low: Lowering, layer, op, flow: Flow) -> Flow:
     return low.follow(flow, (layer.name, op), late=not now)
 
 
-def flatten(low, layer, flow):
+def _flatten(low, layer, flow):
     channels_last(layer)
-    return reshaped(low, layer, g.Flatten(), flow)
+    return _reshaped(low, layer, g.Flatten(), flow)
 
 
-def reshape(low, layer, flow):
+def _reshape(low, layer, flow):
     shape = layer.compute_output_shape((1, *flow.shape))[1:]
-    return reshaped(low, layer, g.Reshape(tuple(map(int, shape))), flow)
+    return _reshaped(low, layer, g.Reshape(tuple(map(int, shape))), flow)
 
 
-def permute(low, layer, flow):
+def _permute(low, layer, flow):
     """A Permute that moves only axes of one value changes the shape alone."""
     shape = flow.shape
     order = [axis - 1 for axis in layer.dims if shape[axis - 1] > 1]
@@ -53,34 +53,34 @@ def permute(low, layer, flow):
             f"it moves values, by dims={layer.dims} of shape {shape}",
             "Permute of axes of size 1, or data that the device feeds in the order of the model",
         )
-    return reshaped(low, layer, g.Reshape(tuple(shape[axis - 1] for axis in layer.dims)), flow)
+    return _reshaped(low, layer, g.Reshape(tuple(shape[axis - 1] for axis in layer.dims)), flow)
 
 
-def pairs(sides) -> tuple[tuple[int, int], tuple[int, int]]:
+def _pairs(sides) -> tuple[tuple[int, int], tuple[int, int]]:
     """What Keras pads or crops, of one axis or two, as ((top, bottom), (left, right))."""
     if not isinstance(sides[0], (tuple, list)):
         sides = (0, 0), sides
     return tuple(tuple(map(int, side)) for side in sides)
 
 
-def zero_padding(low, layer, flow):
+def _zero_padding(low, layer, flow):
     channels_last(layer)
     if flow.pending:
         unsupported(layer, "it pads sums", f"{type(layer).__name__} before the kernel")
-    return padded(low, layer.name, pairs(layer.padding), flow)
+    return padded(low, layer.name, _pairs(layer.padding), flow)
 
 
-def padded(low, name, sides, flow):
-    """Codes with zeros around."""
+def padded(low: Lowering, name: str, sides, flow: Flow) -> Flow:
+    """Codes with zeros around, sides as of `Pad2D`."""
     op = g.Pad2D(sides)
     size = lambda image: (*(n + sum(side) for n, side in zip(image, sides)), image[2])
     return low.follow(flow, *around(name, op, flow.type.shape, size))
 
 
-def cropping(low, layer, flow):
+def _cropping(low, layer, flow):
     """A window that sees one pixel of codes, wherever it may stand."""
     channels_last(layer)
-    sides = pairs(layer.cropping)
+    sides = _pairs(layer.cropping)
     size = tuple(1 + sum(side) for side in sides)
     kernel = np.zeros((*size, 1, flow.channels), np.int8)
     kernel[sides[0][0], sides[1][0]] = 1
@@ -94,7 +94,7 @@ def cropping(low, layer, flow):
     return flow
 
 
-def upsampling(low, layer, flow):
+def _upsampling(low, layer, flow):
     """Every pixel repeated: channels one after the other, read as pixels."""
     if getattr(layer, "interpolation", "nearest") != "nearest":
         unsupported(layer, f"interpolation={layer.interpolation!r} makes new numbers", '"nearest"')
@@ -118,13 +118,13 @@ def _repeated(low, name, flow, shape, times):
 
 
 SHAPES = {
-    _L.Flatten: flatten,
-    _L.Reshape: reshape,
-    _L.Permute: permute,
-    _L.ZeroPadding1D: zero_padding,
-    _L.ZeroPadding2D: zero_padding,
-    _L.Cropping1D: cropping,
-    _L.Cropping2D: cropping,
-    _L.UpSampling1D: upsampling,
-    _L.UpSampling2D: upsampling,
+    _L.Flatten: _flatten,
+    _L.Reshape: _reshape,
+    _L.Permute: _permute,
+    _L.ZeroPadding1D: _zero_padding,
+    _L.ZeroPadding2D: _zero_padding,
+    _L.Cropping1D: _cropping,
+    _L.Cropping2D: _cropping,
+    _L.UpSampling1D: _upsampling,
+    _L.UpSampling2D: _upsampling,
 }
