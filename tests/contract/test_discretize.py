@@ -16,7 +16,7 @@ from tests.contract.architectures import ARCHITECTURES, REFUSED
 L = keras.layers
 SPEC = InputSpec(scale=1 / 128, zero_point=128)
 BACKENDS = {"tflite": ["litert_builtin"], "c": ["c_host"]}
-QUICK = ("lenet", "resnet", "mobilenet_v2", "inception", "keyword", "siamese")
+QUICK = ("lenet", "resnet", "mobilenet_v2", "keyword")
 
 
 def _codes(model, count=32, seed=0):
