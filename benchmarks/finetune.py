@@ -26,7 +26,13 @@ import networks
 import keras_gxnor
 
 L = keras.layers
-KERNELS = ("ternary", "graded")
+# Kernel space and rule. "fire" moves a weight when its accumulator is full; the moment of "momentum"
+# begins at nothing and scrambles the codes that it was given.
+KERNELS = {
+    "ternary by fire": ("ternary", "fire"),
+    "ternary by momentum": ("ternary", "momentum"),
+    "graded": ("graded", "auto"),
+}
 ACTIVATIONS = ("ternary", "uint8")
 FLOAT_RATE = 3e-3  # of the parent
 BATCH = 64
@@ -64,9 +70,10 @@ def fit(model, optimizer, data, epochs, seed):
     model.fit(*data, batch_size=BATCH, epochs=epochs, verbose=0)
 
 
-def discrete_optimizer(steps, seed, rate):
+def discrete_optimizer(steps, seed, rate, rule):
     """DSTOptimizer, its rates falling to 0 by a cosine; that of the floats is a tenth."""
-    return keras_gxnor.DSTOptimizer(keras.optimizers.schedules.CosineDecay(rate, steps), seed=seed)
+    schedule = keras.optimizers.schedules.CosineDecay(rate, steps)
+    return keras_gxnor.DSTOptimizer(schedule, rule=rule, seed=seed)
 
 
 def accuracy(model, data) -> float:
@@ -77,16 +84,16 @@ def accuracy(model, data) -> float:
 
 def compare(parent, kernel, activation, data, epochs, seed, rate) -> dict:
     """{"converted", "finetuned", "scratch"}: accuracies of one parent's children."""
-    train, test = data
+    (train, test), (space, rule) = data, KERNELS[kernel]
     model = keras_gxnor.discretize(
-        parent, kernel, activation, keep=(), calibration_data=train[0], verbose=False
+        parent, space, activation, keep=(), calibration_data=train[0], verbose=False
     )
     found = {"converted": accuracy(model, test)}
     keras.utils.set_random_seed(1000 + seed)
     fresh = keras.models.clone_model(model)
     steps = epochs * -(-len(train[0]) // BATCH)
     for name, start in (("finetuned", model), ("scratch", fresh)):
-        fit(start, discrete_optimizer(steps, seed, rate), train, epochs, seed)
+        fit(start, discrete_optimizer(steps, seed, rate, rule), train, epochs, seed)
         keras_gxnor.callbacks.reestimate_batch_normalization(start, train[0][:5000], BATCH)
         found[name] = accuracy(start, test)
     return found
@@ -106,7 +113,7 @@ def measure(data, parent_epochs, epochs, seeds, rate, say) -> dict:
         for kernel in KERNELS:
             for activation in ACTIVATIONS:
                 found = compare(parent, kernel, activation, data, epochs, seed, rate)
-                say(f"seed {seed}, {kernel} kernels, {activation} activations: {found}")
+                say(f"seed {seed}, {kernel}, {activation} activations: {found}")
                 entry = report["runs"].setdefault(f"{kernel}, {activation}", {})
                 for name, value in found.items():
                     entry.setdefault(name, []).append(value)

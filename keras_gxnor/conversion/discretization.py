@@ -74,8 +74,11 @@ def discretize(
     sigmoid) is dropped: the new model ends in logits, so train it with `from_logits=True`.
     All this is in the table that is printed.
 
-    The new model is near the old one, not equal to it. Train it on (with
-    `keras_gxnor.DSTOptimizer` and a rate that decays to 0): it starts ahead of a random one.
+    The new model is near the old one, not equal to it. Train it on, with a rate that decays to 0:
+    `DSTOptimizer(rate)` for graded kernels, `DSTOptimizer(rate, rule="fire")` for ternary ones. (The
+    rule `"momentum"` moves weights at random before it knows better, and little of the given codes
+    is left. benchmarks/finetune.py compares them, each with training from random codes.)
+    Ternary steps in the place of a ReLU put its zero at -1, so fewer activations are 0.
 
     Args:
         model: A built keras.Sequential or Functional model, with nested models, shared

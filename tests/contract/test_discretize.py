@@ -16,7 +16,7 @@ from tests.contract.architectures import ARCHITECTURES, REFUSED
 L = keras.layers
 SPEC = InputSpec(scale=1 / 128, zero_point=128)
 BACKENDS = {"tflite": ["litert_builtin"], "c": ["c_host"]}
-QUICK = ("lenet", "resnet", "mobilenet_v2", "inception", "keyword", "siamese")
+QUICK = ("lenet", "resnet", "mobilenet_v2", "keyword")
 
 
 def _codes(model, count=32, seed=0):
@@ -182,3 +182,12 @@ def test_a_compiled_parent_and_one_with_constraints():
     parent.compile("adam", "mse")
     model = keras_gxnor.discretize(parent, keep=(), verbose=False)
     assert not model.compiled and any(isinstance(layer, DiscreteActivation) for layer in model.layers)
+
+
+def test_an_embedding_of_tokens():
+    read = [keras.Input((12,)), L.Embedding(30, 6), L.Conv1D(8, 3, activation="relu")]
+    parent = keras.Sequential([*read, L.GlobalMaxPooling1D(), L.Dense(2)])
+    tokens = np.random.default_rng(0).integers(0, 30, (32, 12)).astype(np.uint8)
+    model = keras_gxnor.discretize(parent, keep=(), calibration_data=tokens.astype("float32"), verbose=False)
+    artifact = converters.convert(model, "c", input_spec=InputSpec(scale=1.0, zero_point=0), check=False)
+    assert converters.verify(model, artifact, tokens, ["c_host"]).mismatches == {"c_host": 0}
