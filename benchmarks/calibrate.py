@@ -255,6 +255,14 @@ def networks():
             )
         ),
         *(
+            Net(f"relus_bytes{i}", shape).conv(filters, states=127).step().conv(8).relu().logits(3)
+            for i, (shape, filters) in enumerate([((9, 9, 1), 12), ((8, 8, 3), 33), ((5, 6, 4), 64)])
+        ),
+        *(
+            Net(f"relus_vector{i}", (inputs,), IMAGE).dense(units, 127).step().dense(40).relu().logits(3)
+            for i, (inputs, units) in enumerate([(30, 20), (200, 64)])
+        ),
+        *(
             _small(f"small{i}", *rest)
             for i, rest in enumerate(
                 [

@@ -8,7 +8,7 @@ import dataclasses
 import math
 
 from keras_gxnor import graph as g
-from keras_gxnor.converters import c_kernels, planes, relus
+from keras_gxnor.converters import c_first, c_kernels, planes, relus
 from keras_gxnor.converters.c_calls import (
     Place,
     Program,
@@ -150,8 +150,8 @@ def _quantize(walk, index, node):
 def _kernel_call(walk, index, step, limits=None):
     node = walk.graph.nodes[index]
     raw = walk.values[node.inputs[0]]
-    if raw.form == "bytes" and isinstance(node.op, g.Conv2D):
-        made = c_kernels.first_conv(walk.program, c_kernels.Layer(node, raw, walk.types[index], step, limits))
+    if raw.form == "bytes":
+        made = c_first.first(walk.program, c_kernels.Layer(node, raw, walk.types[index], step, limits))
         if made is not None:
             return made
     source = walk.image(index) if isinstance(node.op, g.Conv2D) else walk.source(index)

@@ -11,14 +11,13 @@ import numpy as np
 
 from keras_gxnor import graph as g
 from keras_gxnor import rewrites
-from keras_gxnor.converters import first_layer, groups, planes, ramps, tiles
+from keras_gxnor.converters import groups, planes, ramps, tiles
 from keras_gxnor.converters.c_calls import (
     LANES,
     LISTS,
     Program,
     Table,
     Value,
-    input_bytes,
     struct,
     window,
     window_note,
@@ -26,8 +25,8 @@ from keras_gxnor.converters.c_calls import (
 from keras_gxnor.errors import UnsupportedGraphError
 
 _MOST_PLACES, _TRIT_BITS = 30, 6  # of gxnor_depthwise_trits
-_FEW_GROUPS = 4  # of a first layer, whose tables are those of a kernel without groups
-_RAMP = ["&{name}_ramp", "{name}_lines"]
+SQUARE = 32  # words in which sums become counters
+RAMP = ["&{name}_ramp", "{name}_lines"]
 _FEW = 16  # outputs below which sums are made row by row
 
 
@@ -186,10 +185,10 @@ def conv(program: Program, layer: Layer) -> Value:
         return _conv_rows(program, layer)
     columns = (strip - 1) * op.strides[1] + span
     run, count = groups.run(column, program.places), tiles.tile_count(filters, program.lanes)
-    rows, room = _spread(op).transpose(1, 0, 2, 3).reshape(-1, filters), columns * run
+    rows, room = spread(op).transpose(1, 0, 2, 3).reshape(-1, filters), columns * run
     table = tiles.weight_tiles(rows, program.lanes, program.places, [[column] * width])
     shape = [
-        _window(layer),
+        layer_window(layer),
         *(source.words, source.channels, source.planes, layer.levels),
         *(strip, room, columns, run, width * run + 1),
         *(layer.digits, count, filters, layer.bits),
@@ -200,7 +199,7 @@ def conv(program: Program, layer: Layer) -> Value:
     return _counted(program, layer, "conv", tables, -(-lists // 2), count, pixels)
 
 
-def _spread(op) -> np.ndarray:
+def spread(op) -> np.ndarray:
     """The kernel without groups: 0 for the channels of other groups."""
     parts = np.split(op.kernel, op.groups, axis=3)
     size = op.kernel.shape[2]
@@ -228,14 +227,14 @@ def _counted(program, layer, kind, tables, list_words, count, pixels=1):
     ramp = layer.ramp(bits)
     if ramp is not None:
         rest = [program.temporary("uint32_t *", ramp.rest_bits + bits)]
-        tables = [*tables, *_lines(ramp, bits)]
+        tables = [*tables, *lines(ramp, bits)]
     made = layer.made(program)
     before = ["&{name}_shape", layer.source.place, _table("weights", program)]
     steps, after = _table("thresholds", program), [lists, counters, made.place]
     if layer.step is None:
         name, arguments = f"gxnor_{kind}_tiles_sums", [*before, *after]
     elif ramp is not None:
-        name, arguments = f"gxnor_{kind}_ramp", [*before, *_RAMP, lists, counters, *rest, made.place]
+        name, arguments = f"gxnor_{kind}_ramp", [*before, *RAMP, lists, counters, *rest, made.place]
     elif layer.is_ternary:
         limits = tiles.ternary_tiles(layer.steps, bits, program.lanes)
         name, arguments = f"gxnor_{kind}_step", [*before, steps, *after]
@@ -248,9 +247,9 @@ def _counted(program, layer, kind, tables, list_words, count, pixels=1):
     return program.call(kind, name, arguments, made, layer.source, tables, layer.note)
 
 
-def _lines(ramp, bits) -> list[Table]:
-    lines = Table("lines", "uint32_t", ramp.table(bits), rom=False)  # added as counters in RAM are
-    return [Table("ramp", "gxnor_ramp", struct(ramp.members(bits))), lines]
+def lines(ramp, bits) -> list[Table]:
+    table = Table("lines", "uint32_t", ramp.table(bits), rom=False)  # added as counters in RAM are
+    return [Table("ramp", "gxnor_ramp", struct(ramp.members(bits))), table]
 
 
 def _weights(table):
@@ -267,7 +266,7 @@ def _table(suffix, program):
     return f"{cast}{{name}}_{suffix}"
 
 
-def _window(layer):
+def layer_window(layer):
     op = layer.node.op
     shape = layer.source.type.shape
     return window(shape, op.kernel.shape[:2], op.strides, op.dilation, op.padding)
@@ -282,14 +281,14 @@ def _depthwise(program, layer):
         return _depthwise_trits(program, layer, table)
     bits = planes.bits_for(layer.result.low.min(), layer.result.high.max())
     bits = max(bits, source.planes + layer.digits)
-    shape = [_window(layer), source.planes, source.words, layer.digits, bits]
+    shape = [layer_window(layer), source.planes, source.words, layer.digits, bits]
     tables = [Table("shape", "gxnor_depthwise_layer", struct(shape)), Table("weights", "uint32_t", table)]
     ramp = layer.ramp(bits)
     counters = program.temporary("uint32_t *", bits + (ramp.rest_bits if ramp else 0))
     made = layer.made(program)
     if ramp is not None:
-        arguments = ["&{name}_shape", source.place, "{name}_weights", *_RAMP, counters, made.place]
-        tables += _lines(ramp, bits)
+        arguments = ["&{name}_shape", source.place, "{name}_weights", *RAMP, counters, made.place]
+        tables += lines(ramp, bits)
         return program.call("depthwise", "gxnor_depthwise_ramp", arguments, made, source, tables, layer.note)
     before = ["&{name}_shape", source.place, "{name}_weights"]
     if layer.keeps_sums:
@@ -310,7 +309,7 @@ def _depthwise(program, layer):
 def _depthwise_trits(program, layer, table):
     source, made = layer.source, layer.made(program)
     tables = [
-        Table("window", "gxnor_window", struct(_window(layer))),
+        Table("window", "gxnor_window", struct(layer_window(layer))),
         Table("weights", "uint32_t", table),
         Table("thresholds", "uint32_t", planes.step_table(layer.steps, _TRIT_BITS)),
     ]
@@ -326,7 +325,7 @@ def _conv_rows(program, layer):
     table, take, row = _grouped_rows(op.kernel, op.groups)
     filters = op.kernel.shape[3]
     shape = [
-        _window(layer),
+        layer_window(layer),
         *(source.words * source.planes, take * source.planes, row),
         *(op.kernel.shape[2], filters // op.groups, filters),
     ]
@@ -338,9 +337,9 @@ def _conv_rows(program, layer):
         name, arguments = "gxnor_conv_codes_sums", [*before, patch, made.place]
     elif (ramp := layer.ramp(layer.bits)) is not None:
         sums = program.temporary("int32_t *", filters)
-        rest = program.temporary("uint32_t *", ramp.rest_bits + layer.bits)
-        tables += _lines(ramp, layer.bits)
-        name, arguments = "gxnor_conv_codes_ramp", [*before, *_RAMP, patch, sums, rest, made.place]
+        rest = program.temporary("uint32_t *", ramp.rest_bits + SQUARE)
+        tables += lines(ramp, layer.bits)
+        name, arguments = "gxnor_conv_codes_ramp", [*before, *RAMP, patch, sums, rest, made.place]
     else:
         limits = layer.steps.astype(np.int32)
         tables.append(Table("thresholds", "int32_t", limits))
@@ -368,29 +367,3 @@ def _grouped_rows(kernel, groups):
         part = kernel[..., members].reshape(height * width, inputs, -1)
         wide[members, :, at : at + inputs] = part.transpose(2, 0, 1)
     return planes.weight_rows(wide.reshape(filters, -1)), take, height * width * take
-
-
-def first_conv(program: Program, layer: Layer) -> Value | None:
-    """Appends a convolution of the input's bytes with a ternary step; None if tables cannot do it."""
-    op, spec = layer.node.op, program.graph.nodes[layer.source.buffer].op.spec
-    flip, zero = input_bytes(spec)
-    if op.groups > _FEW_GROUPS or not layer.is_ternary:
-        return None
-    kernel, place = _spread(op), _window(layer)
-    if not first_layer.fits(kernel, layer.steps, zero):
-        return None
-    if layer.source.type.shape[0] == kernel.shape[0] == 1:
-        # Rows are computed in pairs: a sequence runs down an image of width 1, the same bytes.
-        kernel = kernel.transpose(1, 0, 2, 3)
-        place = [n for y, x in zip(place[::2], place[1::2]) for n in (x, y)]
-    shape = [place, kernel.shape[2], kernel.shape[3], first_layer.groups(kernel), flip, zero]
-    tables = [
-        Table("shape", "gxnor_conv_u8", struct(shape)),
-        Table("weights", "uint8_t", first_layer.weights(kernel)),
-        Table("thresholds", "uint32_t", first_layer.steps(kernel, layer.steps, zero)),
-    ]
-    room = program.temporary("uint32_t *", first_layer.scratch_words(kernel))
-    made = layer.made(program)
-    arguments = ["&{name}_shape", layer.source.place, "{name}_weights", "{name}_thresholds", room, made.place]
-    return program.call("conv", "gxnor_conv_u8_step", arguments, made, layer.source, tables, layer.note)
-

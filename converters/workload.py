@@ -106,6 +106,17 @@ def _first(n, call, source, shares):
     }
 
 
+def _bytes(n, call, source, shares):
+    """Products of bytes and weights, all filters of a pixel, then its step."""
+    count, words = tiles.pixels(n), tiles.pixels(n) * -(-n["filters"] // 32)
+    sums = count * n["filters"]
+    made = {"bytes, pixel": count, "bytes, tap": count * n["taps"], "bytes, sum": sums}
+    made |= {"bytes, product": sums * n["taps"], "number sliced": sums, "word sliced": words}
+    if "slope_bits" in n:
+        return made | tiles.ramp(n, words)
+    return made | {"bytes, step": words * n["steps"] * n["bits"], "bytes, code": words * n["planes"]}
+
+
 def _dot(n, call, source, shares):
     words = n["outputs"] * n["words"]
     if "planes" not in n:
@@ -126,8 +137,8 @@ def _conv_codes(n, call, source, shares):
     made = _dot({**n, "outputs": outputs, "words": n["row"]}, call, source, shares)
     made |= {"gather, place": places, "gather, word": places * n["take"], "codes' pixel": pixels}
     if "slope_bits" in n:
-        made |= {"number sliced": outputs, "number sliced, plane": outputs * n["sum_bits"]}
-        made |= tiles.ramp(n, pixels * -(-n["filters"] // 32))
+        words = pixels * -(-n["filters"] // 32)
+        made |= {"number sliced": outputs, "word sliced": words} | tiles.ramp(n, words)
     elif call.made.form == "codes":
         made |= {"number stepped": outputs, "number stepped, limit": outputs * n["steps"]}
         made |= {"number stepped, plane": outputs * call.made.planes}
@@ -274,6 +285,8 @@ _WORK = {
     "gxnor_dense_steps": tiles.dense,
     "gxnor_dense_tiles_sums": tiles.dense,
     "gxnor_conv_u8_step": _first,
+    "gxnor_bytes_ramp": _bytes,
+    "gxnor_bytes_steps": _bytes,
     "gxnor_dense_sums": _dot,
     "gxnor_dense_codes_sums": _dot,
     "gxnor_conv_codes_sums": _conv_codes,

@@ -12,7 +12,7 @@
 
 /* Convolution of codes of any planes, in any groups, then a ReLU in steps. weights, patch: as in
    gxnor_conv_codes_pixel. lines: as in gxnor_ramp_tiles. sums: c->filters words of scratch.
-   rest: ramp->rest_bits + ramp->sum_bits words. out: codes of ramp->code_bits + 1 planes. */
+   rest: ramp->rest_bits + 32 words. out: codes of ramp->code_bits + 1 planes. */
 static void gxnor_conv_codes_ramp(const gxnor_conv *c, const uint32_t *in, int32_t planes,
                                   const uint32_t GXNOR_ROM *weights, int32_t digits, const gxnor_ramp *ramp,
                                   const uint32_t *lines, uint32_t *patch, int32_t *sums,

@@ -6,20 +6,29 @@
 
 #include "gxnor_shared.h"
 
-/* The sums of 32 channels, or of `count` if they are fewer, as counters: `bits` planes of
-   S + 2^(bits-1), which is 0 where there is no channel. */
-static void gxnor_sums_word(const int32_t *sums, int32_t count, uint32_t *counters, int32_t bits)
+/* The sums of 32 channels, or of `count` if they are fewer, as counters: planes of S + 2^(bits-1),
+   which is 0 where there is no channel. counters: 32 words, of which the first `bits` count.
+   A square of 32 x 32 bits is transposed: halves of words are swapped, then quarters, ... */
+GXNOR_SHARED void gxnor_sums_word(const int32_t *sums, int32_t count, uint32_t *counters, int32_t bits)
 {
-    int32_t o, b;
+    const uint32_t half = (uint32_t)1 << (bits - 1);
+    uint32_t mask = 0xFFFFu, size;
+    int32_t k;
 
     GXNOR_ROLLED
-    for (o = 0; o < 32 && o < count; o++) {
-        uint32_t value = (uint32_t)sums[o] + ((uint32_t)1 << (bits - 1));
+    for (k = 0; k < 32; k++) {
+        counters[k] = k < count ? (uint32_t)sums[k] + half : 0u;
+    }
+    GXNOR_ROLLED
+    for (size = 16; size; size >>= 1) {
+        uint32_t i;
         GXNOR_ROLLED
-        for (b = 0; b < bits; b++) {
-            counters[b] = (o ? counters[b] : 0u) | (value & 1u) << o;
-            value >>= 1;
+        for (i = 0; i < 32; i = ((i | size) + 1) & ~size) {
+            const uint32_t swap = ((counters[i] >> size) ^ counters[i | size]) & mask;
+            counters[i] ^= swap << size;
+            counters[i | size] ^= swap;
         }
+        mask ^= mask << (size >> 1);
     }
 }
 

@@ -103,7 +103,10 @@ MUTANTS = [
     ("ramp_word", "code[r->code_bits] = 0;", ""),
     ("ramp_tiles", "lines + k * step", "lines"),
     ("ramp_clip", "equal & code[b] & ~limit", "equal & code[b]"),
-    ("sums_word", "(o ? counters[b] : 0u)", "counters[b]"),
+    ("sums_word", "mask << (size >> 1)", "mask << size"),
+    ("sums_word", "k < count ?", "k <= count ?"),
+    ("bytes_sums", "patch[k + 3]", "patch[k + 2]"),
+    ("bytes_patch", "- c->zero", ""),
 ]
 
 

@@ -124,7 +124,7 @@ model = keras.Sequential([keras.Input((12, 12, 1)), *layers])
 
 
 def test_the_code_of_the_models_guide(tmp_path):
-    """The three roads of docs/models.md: discretize, mixed precision, tfmot; each ends in an equal network."""
+    """The roads of docs/models.md: discretize, mixed precision, tfmot; each ends in an equal network."""
     blocks = _blocks("python", (ROOT / "docs" / "models.md").read_text(encoding="utf-8"))
     assert len(blocks) == 3
     data = """
