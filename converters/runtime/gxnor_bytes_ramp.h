@@ -6,6 +6,7 @@
 
 #include "gxnor_bytes_sums.h"
 #include "gxnor_ramp_word.h"
+#include "gxnor_rom.h"
 #include "gxnor_shared.h"
 #include "gxnor_sums_word.h"
 

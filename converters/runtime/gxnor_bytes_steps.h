@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "gxnor_bytes_sums.h"
+#include "gxnor_rom.h"
 #include "gxnor_shared.h"
 #include "gxnor_steps_words.h"
 #include "gxnor_sums_word.h"

@@ -6,6 +6,7 @@
 
 #include "gxnor_bytes.h"
 #include "gxnor_bytes_patch.h"
+#include "gxnor_rom.h"
 #include "gxnor_shared.h"
 
 /* The sums of all filters at output pixel (y, x), by multiplication. weights: c->taps for each
