@@ -1,6 +1,6 @@
 """Makes the table of `keras_gxnor.converters.estimate`: what each piece of work costs on each core.
 
-    python benchmarks/calibrate.py [--compiler zig|gcc] [--core cortex-m4 ...] [--jobs 2] [--only relus]
+    python benchmarks/calibrate.py [--compiler zig|gcc] [--core cortex-m4 ...] [--jobs 2] [--only relus ...]
 
 Networks of random weights are run on the emulator; of every layer its instructions and its pieces of work
 are a row. The costs are the least squares of the relative errors, none of them negative. The rows of other
@@ -443,11 +443,11 @@ def _job(task):
     "--core", "chosen", multiple=True, type=click.Choice(sorted(emulator.CORES)), help="Default: all."
 )
 @click.option("--jobs", default=2, show_default=True, help="Processes.")
-@click.option("--only", default="", help="Networks whose names begin so, and what only these have.")
+@click.option("--only", multiple=True, help="Networks whose names begin so, and what only these have.")
 @click.option("--rows", default=None, help="Also write the measured rows to this file.")
 def main(compiler, chosen, jobs, only, rows):
     """Measures and fits; writes converters/instructions.json."""
-    chosen, names = chosen or tuple(emulator.CORES), [n for n in networks() if n.startswith(only)]
+    chosen, names = chosen or tuple(emulator.CORES), [n for n in networks() if n.startswith(only or "")]
     tasks = [(name, core, compiler) for core in chosen for name in names]
     measured = {core: {} for core in chosen}
     with concurrent.futures.ProcessPoolExecutor(jobs) as pool:

@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "gxnor_bytes.h"
+#include "gxnor_lanes.h"
 #include "gxnor_shared.h"
 #include "gxnor_window_pixel.h"
 
@@ -22,16 +23,20 @@ static void gxnor_bytes_patch(const gxnor_bytes *c, const uint8_t *in, int32_t y
         for (j = 0; j < c->window.width; j++) {
             const int32_t pixel = gxnor_window_pixel(&c->window, y, x, i, j);
             const uint8_t *source = in + (pixel < 0 ? 0 : pixel) * c->channels;
+            uint32_t inside = (uint32_t)(pixel < 0) - 1u;
+            GXNOR_HIDDEN(inside);
             GXNOR_ROLLED
             for (k = 0; k < c->channels; k++) {
-                const int32_t value = (int32_t)(source[k] ^ (uint32_t)c->flip) - c->zero;
-                *patch++ = (int16_t)(pixel < 0 ? 0 : value);
+                const uint32_t value = (source[k] ^ (uint32_t)c->flip) - (uint32_t)c->zero;
+                *patch++ = (int16_t)(value & inside);
             }
         }
     }
     GXNOR_ROLLED
     while (patch < end) {
-        *patch++ = 0;
+        uint32_t none = 0;
+        GXNOR_HIDDEN(none);
+        *patch++ = (int16_t)none;
     }
 }
 

@@ -4,6 +4,7 @@
 
 #include <stdint.h>
 
+#include "gxnor_lanes.h"
 #include "gxnor_shared.h"
 
 /* The sums of 32 channels, or of `count` if they are fewer, as counters: planes of S + 2^(bits-1),
@@ -17,7 +18,9 @@ GXNOR_SHARED void gxnor_sums_word(const int32_t *sums, int32_t count, uint32_t *
 
     GXNOR_ROLLED
     for (k = 0; k < 32; k++) {
-        counters[k] = k < count ? (uint32_t)sums[k] + half : 0u;
+        uint32_t value = k < count ? (uint32_t)sums[k] + half : 0u;
+        GXNOR_HIDDEN(value);
+        counters[k] = value;
     }
     GXNOR_ROLLED
     for (size = 16; size; size >>= 1) {

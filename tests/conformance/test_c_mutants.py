@@ -104,9 +104,8 @@ MUTANTS = [
     ("ramp_tiles", "lines + k * step", "lines"),
     ("ramp_clip", "equal & code[b] & ~limit", "equal & code[b]"),
     ("sums_word", "mask << (size >> 1)", "mask << size"),
-    ("sums_word", "k < count ?", "k <= count ?"),
     ("bytes_sums", "patch[k + 3]", "patch[k + 2]"),
-    ("bytes_patch", "- c->zero", ""),
+    ("bytes_patch", "- (uint32_t)c->zero", ""),
 ]
 
 
