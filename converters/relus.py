@@ -31,7 +31,7 @@ def canonical(graph: g.Graph) -> g.Graph:
     graph.check()
     if not any(isinstance(node.op, g.Quantize) for node in graph.nodes):
         return rewrites.canonical(graph)
-    made = rewrites.with_unique_names(rewrites.pruned(_Rewriter(graph).run()))
+    made = rewrites.with_unique_names(rewrites.pruned(_Rewriter(rewrites.reshapes_last(graph)).run()))
     return rewrites.canonical(made)
 
 

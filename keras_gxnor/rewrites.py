@@ -47,7 +47,19 @@ def canonical(graph: g.Graph) -> g.Graph:
     return _fold_signs(with_unique_names(pruned(_Rewriter(graph).run())))
 
 
-class _Rewriter:
+def reshapes_last(graph: g.Graph) -> g.Graph:
+    """The graph with changes of shape that leave the channels alone below what works channel by channel.
+
+    Of several after each other one is left, and none that changes nothing.
+
+    Raises:
+        GraphError: if the graph is not sound.
+    """
+    graph.check()
+    return with_unique_names(pruned(_Builder(graph).run()))
+
+
+class _Builder:
     """Builds the new nodes; `place` maps old indices to new ones.
 
     What a rewrite leaves unread is pruned afterwards.
@@ -61,20 +73,18 @@ class _Rewriter:
 
     def run(self) -> g.Graph:
         for index, node in enumerate(self.graph.nodes):
-            inputs = tuple(self.place[i] for i in node.inputs)
-            if isinstance(node.op, g.Threshold):
-                self.place[index] = self.step(node, inputs[0])
-            elif isinstance(node.op, g.SumPool2D) and self.made[inputs[0]].kind == "accumulator":
-                self.place[index] = self.pooled_kernel(node, inputs[0])
-            elif isinstance(node.op, _SHAPES):
-                self.place[index] = self.shaped(node.name, node.op, inputs[0])
-            elif isinstance(node.op, _CHANNELWISE) and self.keeps_channels(inputs[0]):
-                moved = self.nodes[inputs[0]]
-                done = self.append(node.name, node.op, *moved.inputs)
-                self.place[index] = self.shaped(moved.name, moved.op, done)
-            else:
-                self.place[index] = self.append(node.name, node.op, *inputs)
+            self.place[index] = self.rewritten(node, *(self.place[i] for i in node.inputs))
         return g.Graph(tuple(self.nodes), tuple(self.place[i] for i in self.graph.outputs), self.graph.name)
+
+    def rewritten(self, node, *inputs) -> int:
+        """Appends what a node becomes; its new index."""
+        if isinstance(node.op, _SHAPES):
+            return self.shaped(node.name, node.op, *inputs)
+        if isinstance(node.op, _CHANNELWISE) and self.keeps_channels(*inputs):
+            moved = self.nodes[inputs[0]]
+            done = self.append(node.name, node.op, *moved.inputs)
+            return self.shaped(moved.name, moved.op, done)
+        return self.append(node.name, node.op, *inputs)
 
     def append(self, name, op, *inputs) -> int:
         node = g.Node(name, op, inputs)
@@ -93,6 +103,17 @@ class _Rewriter:
         """Whether a node changes the shape, and not the last axis."""
         node, last = self.nodes[index], self.made[index].shape[-1]
         return isinstance(node.op, _SHAPES) and self.made[node.inputs[0]].shape[-1] == last
+
+
+class _Rewriter(_Builder):
+    """Gives every Threshold a kernel of its own, unflipped."""
+
+    def rewritten(self, node, *inputs):
+        if isinstance(node.op, g.Threshold):
+            return self.step(node, *inputs)
+        if isinstance(node.op, g.SumPool2D) and self.made[inputs[0]].kind == "accumulator":
+            return self.pooled_kernel(node, *inputs)
+        return super().rewritten(node, *inputs)
 
     def step(self, node, source) -> int:
         """Appends threshold `node`, with a kernel of its own, above the pools and reshapes between them."""
@@ -127,7 +148,7 @@ class _Rewriter:
             done = add(other.name, other.op, done)
         if pools and op.flipped.any():
             signs = np.where(op.flipped, -1, 1).astype(np.int8)
-            done = self.append(f"{node.name}.sign", g.Sign(signs), done)
+            done = self.rewritten(g.Node(f"{node.name}.sign", g.Sign(signs)), done)
         if self.made[done].shape != shape:  # a vector was made an image for its kernel of ones
             done = self.shaped(f"{node.name}.shape", g.Reshape(shape), done)
         return done

@@ -88,6 +88,10 @@ SEQUENCES = {
         GXNORDepthwiseConv1D(3, 2, depth_multiplier=3), bn(), act(), GXNORDepthwiseConv1D(2, depth_multiplier=2), act()
     ),
     "depthwise_dilated": lambda: steps(conv(4), act(), GXNORDepthwiseConv1D(3, dilation_rate=2), bn(), act()),
+    "relus": lambda: steps(
+        conv(5), L.MaxPooling1D(2), bn(), act("uint8"), GXNORSeparableConv1D(4, 3), bn(), act("uint8"),
+        L.AveragePooling1D(2), conv(3), bn(), act(), gentle=True,
+    ),
     "separable": lambda: steps(GXNORSeparableConv1D(5, 3), bn(), act(), GXNORSeparableConv1D(4, 3, 2), bn(), act()),
     "separable_same": lambda: steps(
         GXNORSeparableConv1D(5, 3, padding="same", depth_multiplier=2, activation="ternary"),
@@ -323,7 +327,7 @@ def test_units_that_differ_by_no_power_of_two_are_refused():
     lowering.from_keras(model, InputSpec(scale=1 / 256))
 
 
-EXPORTED = ["sequence_paper_order", "sequence_separable", "image_depthwise", "image_transposed", "image_concatenate_units"]
+EXPORTED = ["sequence_relus", "sequence_paper_order", "sequence_separable", "image_depthwise", "image_transposed", "image_concatenate_units"]
 
 
 @pytest.mark.parametrize("name", ["tokens", *(pytest.param(n, marks=pytest.mark.slow) for n in EXPORTED)])

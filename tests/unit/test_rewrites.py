@@ -74,3 +74,25 @@ def test_sums_read_twice_are_computed_twice():
     x = inputs(graph, 32)
     assert count_mismatches(reference.run(plain, x), reference.run(graph, x)) == (0, 0)
     assert [type(node.op) for node in plain.nodes].count(g.Dense) == 2
+
+
+def test_reshapes_go_below_what_works_channel_by_channel():
+    graph = rewrites.reshapes_last(SAMPLES["sequence_paper"]())
+    kinds = [type(node.op) for node in graph.nodes]
+    assert kinds.count(g.Reshape) < [type(n.op) for n in SAMPLES["sequence_paper"]().nodes].count(g.Reshape)
+    made = rewrites.canonical(SAMPLES["sequence_paper"]())
+    assert [type(n.op) for n in made.nodes].count(g.Reshape) == 1  # of the input alone
+    chain = Chain("floats", (6, 4)).add(g.Reshape((1, 6, 4))).conv(5, 1).add(g.Reshape((6, 5))).logits()
+    ends = [type(node.op) for node in rewrites.reshapes_last(chain.graph()).nodes[-2:]]
+    assert ends == [g.Affine, g.Reshape]
+    x = inputs(chain.graph())
+    same = reference.run(rewrites.reshapes_last(chain.graph()), x), reference.run(chain.graph(), x)
+    assert count_mismatches(*same) == (0, 0)
+
+
+def test_only_steps_that_keep_every_sum_are_taken_for_it():
+    op, most = rewrites.keeping_step(9, 2), np.array([9, 16])
+    assert op.space.max_code == 16 and rewrites.keeps(op, -most, most)
+    assert not rewrites.keeps(op, -most, most + 1)
+    for odd in (op.thresholds + 1, np.maximum(op.thresholds, -7)):
+        assert not rewrites.keeps(dataclasses.replace(op, thresholds=odd), -most, most)
