@@ -27,7 +27,7 @@ def options(epochs, out):
     """
 
     def decorate(command):
-        quick = "Few samples and 2 epochs: shows that it runs, not how well."
+        quick = "Fewer samples and 8 epochs: shows that it runs, not how well."
         for option in (
             click.option("--quick", is_flag=True, help=quick),
             click.option("--out", default=out, show_default=True, help="Folder of the results."),
@@ -50,8 +50,8 @@ def quicker(quick, epochs, train_set, test_set):
     """
     if not quick:
         return epochs, train_set, test_set, dict.fromkeys(SLOW, 200)
-    train_set, test_set = (tuple(part[:n] for part in s) for s, n in ((train_set, 600), (test_set, 100)))
-    return min(epochs, 2), train_set, test_set, dict.fromkeys(SLOW, 10)
+    train_set, test_set = (tuple(part[:n] for part in s) for s, n in ((train_set, 2000), (test_set, 100)))
+    return min(epochs, 8), train_set, test_set, dict.fromkeys(SLOW, 10)
 
 
 def block(layer, pool=False, discrete=True):

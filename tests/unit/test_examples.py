@@ -221,7 +221,7 @@ def test_residual_on_other_images(tmp_path):
 
 @pytest.mark.slow
 def test_gesture(tmp_path):
-    assert ran(gesture, tmp_path)["accuracy"] > 0.3
+    assert ran(gesture, tmp_path)["accuracy"] > 0.3  # 1 of 9 by chance
 
 
 @pytest.mark.slow
