@@ -248,6 +248,7 @@ def _counted(program, layer, kind, tables, list_words, count, pixels=1):
 
 
 def lines(ramp, bits) -> list[Table]:
+    """The tables of a ReLU in steps, for counters of `bits` planes."""
     table = Table("lines", "uint32_t", ramp.table(bits), rom=False)  # added as counters in RAM are
     return [Table("ramp", "gxnor_ramp", struct(ramp.members(bits))), table]
 
@@ -266,7 +267,8 @@ def _table(suffix, program):
     return f"{cast}{{name}}_{suffix}"
 
 
-def layer_window(layer):
+def layer_window(layer: Layer) -> list[int]:
+    """The members of its gxnor_window."""
     op = layer.node.op
     shape = layer.source.type.shape
     return window(shape, op.kernel.shape[:2], op.strides, op.dilation, op.padding)

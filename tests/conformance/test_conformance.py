@@ -15,6 +15,7 @@ from keras_gxnor import reference
 from keras_gxnor.converters import c_source, convert, emulator, host, tflite, tflm, verification, verify
 from keras_gxnor.errors import VerificationError
 from tests.conformance import samples
+from tests.conformance.chain import TERNARY
 from tests.conformance.samples import SAMPLES, inputs
 
 IMAGES = 12
@@ -53,7 +54,7 @@ def _reaching(kernel_size, signs, first):
     chain = samples.Chain(f"every_{kernel_size}", first)
     channels = first[-1]
     steps = np.tile(np.array([[0, 1]], np.int32), (channels, 1))  # of q - 128
-    chain.add(g.Threshold(steps, np.zeros(channels, bool), samples.TERNARY))
+    chain.add(g.Threshold(steps, np.zeros(channels, bool), TERNARY))
     pattern = chain.rng.choice(np.array([-1, 1], np.int8), size=kernel_size)
     kernel = pattern[:, None] * signs
     if len(first) == 1:

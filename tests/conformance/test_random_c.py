@@ -14,20 +14,23 @@ from tests.conformance.random_networks import c_failures, programs, shrunk
 from tests.conformance.samples import ALL
 
 _BATCH = 50  # networks compiled at once
-# A pool of trits, a depthwise step of five states, and so many groups that they are not counted in tiles:
-# rarely drawn.
+# Rarely drawn: a pool of trits, a depthwise step of five states, and so many groups that they are not
+# counted in tiles; weights of three digits on the input's bytes.
 _RARE = (
     ("conv", 3, 2, 0, 0, 3),
     ("max", 1, 0, 0, 0, 0),
     ("grouped", 0, 0, 2, 4, 3),
     ("many", 4, 1, 0, 0, 0),
 )
-RARE = random_networks.Program(1, (7, 6, 3), 0, _RARE)
+RARE = [
+    random_networks.Program(1, (7, 6, 3), 0, _RARE),
+    random_networks.Program(2, (7, 6, 3), 2, (("digits", 4, 2, 3, 4, 5),)),
+]
 
 
 def drawn(count) -> list:
     """Programs, the same in every run."""
-    found = [RARE]
+    found = list(RARE)
 
     @settings(
         max_examples=count,

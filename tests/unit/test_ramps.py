@@ -69,13 +69,13 @@ def test_exceptions_are_made_and_reached():
     graph = every_sum("far", 127, 60, False).relu(stages=3).graph()
     call = the_ramp(graph)
     members = next(t.values for t in call.tables if t.suffix == "ramp").strip("{}").split(", ")
-    assert call.kernel == "gxnor_dense_ramp" and int(members[-1]) > 20
+    assert call.kernel == "gxnor_bytes_ramp" and int(members[-1]) > 20
 
 
 def test_what_is_no_line_is_compared_with_its_thresholds():
     """Floats far from 0 keep few bits of the sums."""
     graph = every_sum("no_line", 127, 8, True).relu(stages=2, extreme=True).graph()
-    assert the_ramp(graph).kernel == "gxnor_conv_steps"
+    assert the_ramp(graph).kernel == "gxnor_bytes_steps"
 
 
 def test_random_lines_equal_their_thresholds():
