@@ -65,7 +65,9 @@ def _calls(artifact) -> str:
     return "\n    {\n        " + "\n        ".join(lines) + "\n    }"
 
 
-@pytest.mark.parametrize("compiler", COMPILERS)
+@pytest.mark.parametrize(
+    "compiler", ["zig c", "g++", *(pytest.param(name, marks=SLOW) for name in ("zig c++", "gcc"))]
+)
 def test_no_warning(folder, compiler):
     command, flags, source = COMPILERS[compiler]
     host.compile_c([*available(command), *flags, "-O2", "-c", source, "-o", "warnings.o"], folder)

@@ -56,7 +56,7 @@ def counted(rng, length, pairs):
     return x
 
 
-@pytest.mark.parametrize("weights", ["2bit", "1.67bit"])
+@pytest.mark.parametrize("weights", ["2bit", pytest.param("1.67bit", marks=pytest.mark.slow)])
 def test_dense_of_every_fan_in(weights):
     """1 to 100 inputs, of which from none to all are set."""
     rng, pairs, exact = np.random.default_rng(0), [], []

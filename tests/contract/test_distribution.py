@@ -4,6 +4,8 @@ import pathlib
 import subprocess
 import sys
 
+import pytest
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PROGRAM = """
 import tensorflow as tf
@@ -44,6 +46,7 @@ print("mirrored")
 """
 
 
+@pytest.mark.slow
 def test_mirrored_strategy_under_stock_fit():
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM], cwd=ROOT, capture_output=True, text=True, timeout=300

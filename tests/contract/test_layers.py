@@ -89,7 +89,11 @@ def test_channels_first_equals_channels_last(case):
     assert np.array_equal(np.moveaxis(first(np.moveaxis(x, -1, 1)).numpy(), 1, -1), y)
 
 
-MODES = [("float32", "graph"), ("float32", "xla"), ("mixed_float16", "eager")]
+MODES = [
+    ("float32", "graph"),
+    pytest.param("float32", "xla", marks=pytest.mark.slow),
+    ("mixed_float16", "eager"),
+]
 
 
 @pytest.mark.parametrize("policy, mode", MODES)

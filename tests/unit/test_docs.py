@@ -7,6 +7,8 @@ import re
 import subprocess
 import sys
 
+import pytest
+
 from keras_gxnor.converters import host
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -129,6 +131,7 @@ model = keras.Sequential([keras.Input((12, 12, 1)), *layers])
     subprocess.run([tmp_path / "main"], check=True)
 
 
+@pytest.mark.slow
 def test_the_code_of_the_models_guide(tmp_path):
     """The roads of docs/models.md: discretize, mixed precision, tfmot; each ends in an equal network."""
     blocks = _blocks("python", (ROOT / "docs" / "models.md").read_text(encoding="utf-8"))

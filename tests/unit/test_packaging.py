@@ -93,7 +93,9 @@ def test_wheel(source, tmp_path):
     assert not top_level  # no module called `converters` is installed
 
 
-@pytest.mark.parametrize("mode", ["lenient", "strict", "compat"])
+@pytest.mark.parametrize(
+    "mode", ["lenient", *(pytest.param(mode, marks=pytest.mark.slow) for mode in ("strict", "compat"))]
+)
 def test_editable(source, tmp_path, mode):
     python = _environment(tmp_path / "env")
     _install(python, "-e", source, "--config-settings", f"editable_mode={mode}")
