@@ -20,8 +20,8 @@ def test_the_docs_have_these_rows_and_no_others():
 
 def test_a_layer_that_does_not_train_is_seen():
     class Frozen(GXNORDense):
-        def read_kernel(self):
-            return keras.ops.stop_gradient(super().read_kernel())
+        def read_kernels(self):
+            return tuple(map(keras.ops.stop_gradient, super().read_kernels()))
 
     row = table.Row("frozen", lambda: Frozen(8), table.FLAT, table.kernel)
     assert not table.trains(table.model_of(row), row)
