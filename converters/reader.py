@@ -23,6 +23,7 @@ _PARTS = {
     "DEPTHWISE_CONV_2D": (1, 2),
     "FULLY_CONNECTED": (1, 2),
     "TRANSPOSE_CONV": (1, 3),
+    "GATHER": (0,),
 }
 _SHOWN = 40  # lines or characters of one item: foreign files hold thousands
 

@@ -7,8 +7,9 @@ from tests.conformance.samples import SAMPLES, inputs
 
 IMAGES = 6
 # Samples whose kernels must not all stay int8. (A last layer has no int4 form, and a step of
-# 17 or 129 states is 8 or 64 operators that share one kernel; the kernels of one are too small.)
-EXCEPT = ("logits_beyond_int16", "z4_dense", "z7_activation", "depthwise_z2")
+# 17 or 129 states is 8 or 64 operators that share one kernel; the kernels of one are too small. The
+# table of an embedding stays int8.)
+EXCEPT = ("logits_beyond_int16", "z4_dense", "z7_activation", "depthwise_z2", "tokens_256_z3")
 LARGE = [n for n in SAMPLES if n not in EXCEPT and len(tflite.emit(SAMPLES[n](), n).main) > 8000]
 
 
