@@ -49,7 +49,9 @@ def test_every_model_verifies_whatever_the_input_scale(name):
 def test_layers_that_do_nothing_keep_what_is_known_of_a_tensor(kind):
     bare = {"RandomTranslation": (0.1, 0.1), **dict.fromkeys(["RandomFlip", "Identity"], ())}
     layer = kind(*bare.get(kind.__name__, (0.1,)))
-    model = functional(lambda x: layer(L.MaxPooling2D()(layer(x))))
+    sequence = kind is L.SpatialDropout1D
+    pool, shapes = (L.MaxPooling1D(), [(16, 2)]) if sequence else (L.MaxPooling2D(), [])
+    model = functional(lambda x: layer(pool(layer(x))), *shapes)
     artifact = convert(model, "tflite", InputSpec(), check=False)
     assert verify(model, artifact, codes(model, count=60), FAST).ok
 
