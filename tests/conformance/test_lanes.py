@@ -20,7 +20,7 @@ BUILDS = {
     "gcc": (["gcc"], "-O2"),
     "gcc native": (["gcc"], "-O2 -march=native"),
 }
-QUICK = [(8, "zig for any"), (512, "zig for any")]
+QUICK = [(8, "zig for any")]
 EVERY = [
     pytest.param(lanes, build, marks=[] if (lanes, build) in QUICK else pytest.mark.slow)
     for lanes in tiles.LANES

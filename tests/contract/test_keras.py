@@ -47,10 +47,15 @@ np.savez(sys.argv[4], *model.get_weights())
     "space, tag, size, rule",
     [
         ("ternary", "kernel.base3", 29, "momentum"),
-        ("ternary", "kernel.base3", 29, "adam"),
-        ("z3", "kernel.int8", 144, "momentum"),
-        ("graded", "kernel.graded", 144, "none"),
-        ("int8", "kernel.int8", 144, "momentum"),
+        *(
+            pytest.param(*case, marks=pytest.mark.slow)
+            for case in (
+                ("ternary", "kernel.base3", 29, "adam"),
+                ("z3", "kernel.int8", 144, "momentum"),
+                ("graded", "kernel.graded", 144, "none"),
+                ("int8", "kernel.int8", 144, "momentum"),
+            )
+        ),
     ],
 )
 def test_saved_model_in_a_fresh_process(tmp_path, space, tag, size, rule):

@@ -50,7 +50,7 @@ def test_rows_are_laid_side_by_side():
     assert not found.transpose(2, 0, 1).reshape(12, 6)[10:].any(), "missing rows are 0"
 
 
-@pytest.mark.parametrize("compiler", [None, ZIG], ids=["cc", "zig"])
+@pytest.mark.parametrize("compiler", [None, pytest.param(ZIG, marks=pytest.mark.slow)], ids=["cc", "zig"])
 def test_c_reads_all_32_codes_as_they_are_meant(tmp_path, compiler):
     (tmp_path / "row.c").write_text(ADD_ROW)
     command = [*(compiler or host.find_compiler()), "-std=c99", "-O2", "-shared", f"-I{RUNTIME}"]

@@ -160,6 +160,7 @@ def test_observe_sees_what_each_layer_sees():
         assert share == (keras.Model(model.inputs, layer.output).predict(x, verbose=0) == 0).mean()
 
 
+@pytest.mark.slow
 def test_a_quick_study_prints_one_json_object_and_draws(tmp_path):
     command = [sys.executable, ROOT / "benchmarks/paper.py", "m", "--quick", "--json", "--threads", "1"]
     done = subprocess.run(
