@@ -490,6 +490,8 @@ def write(compiler, measured, kept=()):
     part["made_by"] = f"python benchmarks/calibrate.py --compiler {compiler}"
     for core, nets in measured.items():
         if kept:
+            if core not in part["cores"]:
+                raise click.UsageError(f"--only adds to a table: there is none of {compiler}, {core}.")
             costs = dict(part["cores"][core]["costs"])
             costs = {piece: cost for piece, cost in costs.items() if piece in kept}
             part["cores"][core]["costs"] = costs | fit(without(nets, costs, kept))
