@@ -11,6 +11,7 @@ from keras_gxnor.conversion.table import Decision, Table
 from keras_gxnor.errors import UnsupportedLayerError
 from keras_gxnor.layers import DiscreteActivation
 from keras_gxnor.quantizers import QuantizedReLU
+from keras_gxnor.tfmot.functions import function_of
 from keras_gxnor.tfmot.kernels import KERNELS, discrete
 from keras_gxnor.tfmot.sources import calls, stripped
 
@@ -37,7 +38,6 @@ _SAME = {
     "Dropout": ("rate",),
     "Rescaling": ("scale", "offset"),
 }
-_FUNCTIONS = {"ReLU": "relu", "Softmax": "softmax"}
 _RANGES = ("output_max", "post_activation_max")
 
 
@@ -136,6 +136,12 @@ class _Conversion:
         plain = call.source.activation() is None and call.source.output_quantizer() is None
         return readers[0] if plain and len(uses) == 2 else None
 
+    def _final(self, source):
+        """Whether all that a layer makes leaves the model, and nothing in the model reads it."""
+        read = {number for call in self._calls for number in call.inputs}
+        made = {call.output for call in self._calls if call.source is source}
+        return made <= set(self._outputs) and not made & read
+
     def _normalization(self, source, config):
         axis = list(np.atleast_1d(config["axis"]))
         if axis not in ([-1], [len(source.layer.input_shape) - 1]):
@@ -163,10 +169,10 @@ class _Conversion:
         source, weights = call.source, call.source.weights()
         name = f"{source.name}_activation" if before else source.name
         quantizer = getattr(source.output_quantizer(), "quantizer", None)
-        function = _name(source.activation()) or _FUNCTIONS.get(source.kind, "")
+        function = function_of(source)
         if source.kind == "ReLU":
             _check_relu(source, quantizer)
-        final = call.output in self._outputs
+        final = self._final(source)
         if quantizer is not None:
             if isinstance(quantizer, QuantizedReLU) and function == "relu":
                 function = ""  # it is one itself

@@ -6,6 +6,7 @@ import sys
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import keras_gxnor as kg
 from keras_gxnor.errors import InvalidArgumentError, UnsupportedLayerError
@@ -291,11 +292,69 @@ def _dense(K, *layers, shape=(4,)):
         (lambda K: K.Sequential([K.layers.Dense(2)], name="x"), "Model `x` is nested"),
         (lambda K: K.layers.TimeDistributed(K.layers.Dense(2), name="x"), r"`x` \(TimeDistributed\)"),
         (lambda K: K.layers.Dense(3, name="x"), "has a kernel of 12 values"),
+        (lambda K: K.layers.Softmax(axis=1, name="x"), r"`x` \(Softmax\) must go over the last axis.*axis=1"),
+        (lambda K: K.layers.Activation("hard_sigmoid", name="x"), "activation=hard_sigmoid"),
+        (lambda K: K.layers.Activation(lambda x: 2 * x, name="x"), "`x`.*activation=<lambda>"),
+        (
+            lambda K: K.layers.Dense(4, K.layers.ReLU(), kernel_initializer="ones", name="x"),
+            "activation=ReLU",
+        ),
     ],
 )
 def test_what_has_no_counterpart_is_refused(K, layer, match):
     with pytest.raises(UnsupportedLayerError, match=match):
         kg.tfmot.from_tfmot(_dense(K, layer(K), shape=(5, 4)))
+
+
+def test_activations_are_the_same_functions(K):
+    """All of tf_keras and TensorFlow that are carried, bit for bit; a namesake is not enough."""
+    x = np.linspace(-9, 9, 999, dtype=np.float32)[None]
+    named = ("elu", "exponential", "gelu", "mish", "relu", "selu", "softmax", "softplus", "swish", "tanh")
+    functions = {name: getattr(K.activations, name) for name in named}
+    functions |= {f"nn_{name}": getattr(tf.nn, name) for name in ("leaky_relu", "relu6", "silu", "softmax")}
+    for name, function in functions.items():
+        layers = [K.layers.Activation(function, name=name), K.layers.Flatten()]
+        ours = kg.tfmot.from_tfmot(_dense(K, *layers, shape=(999,)), verbose=False)
+        if name == "relu":
+            assert isinstance(ours.get_layer(name), kg.DiscreteActivation)
+        else:
+            assert np.array_equal(ours(x), function(tf.constant(x))), name
+
+    def tanh(x):
+        return -x
+
+    with pytest.raises(UnsupportedLayerError, match="activation=tanh"):
+        kg.tfmot.from_tfmot(_dense(K, K.layers.Activation(tanh)))
+
+
+def test_only_a_softmax_at_the_end_is_left_out(K):
+    inputs, shared = K.Input((4,)), K.layers.Softmax(axis=1, name="s")
+    model = K.Model(inputs, [shared(inputs), K.layers.Flatten()(shared(inputs))])
+    x = np.float32([[1, 2, 3, 5]])
+    for got, expected in zip(kg.tfmot.from_tfmot(model, verbose=False)(x), model(x)):
+        assert np.array_equal(got, expected)
+    logits = kg.tfmot.from_tfmot(_dense(K, K.layers.Softmax()), verbose=False)
+    assert np.array_equal(logits(x), x)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"strides": 2, "output_padding": 0},
+        {"strides": 2, "output_padding": 1},
+        {"strides": 3, "output_padding": (2, 0), "padding": "same"},
+        {"dilation_rate": 2},
+    ],
+)
+def test_a_transposed_convolution_keeps_its_arguments(K, arguments):
+    theirs = _dense(K, K.layers.Conv2DTranspose(3, 3, **arguments, name="t"), shape=(5, 6, 2))
+    rng = np.random.default_rng(0)
+    theirs.set_weights([rng.integers(-1, 2, w.shape).astype(np.float32) for w in theirs.get_weights()])
+    ours = kg.tfmot.from_tfmot(theirs, verbose=False)
+    x = rng.integers(-3, 4, (2, 5, 6, 2)).astype(np.float32)
+    assert np.array_equal(ours(x), theirs(x))
+    with pytest.raises(UnsupportedLayerError, match=r"`t`.*output_padding or dilation_rate"):
+        kg.lowering.from_keras(ours, kg.InputSpec("int8", 1 / 128))
 
 
 def test_other_models_are_refused(K):
