@@ -8,7 +8,7 @@ import numpy as np
 from keras_gxnor.conversion.blocks import frozen_scale, set_normalization
 from keras_gxnor.conversion.numbers import Normalization, fold_scale
 from keras_gxnor.conversion.table import Decision, Table
-from keras_gxnor.errors import UnsupportedLayerError
+from keras_gxnor.errors import InvalidArgumentError, UnsupportedLayerError
 from keras_gxnor.layers import DiscreteActivation
 from keras_gxnor.quantizers import QuantizedReLU
 from keras_gxnor.tfmot.functions import function_of
@@ -43,6 +43,8 @@ _RANGES = ("output_max", "post_activation_max")
 
 def convert(model, approximate):
     """(Keras 3 model, `Table`) of a tf_keras model; see `keras_gxnor.tfmot.from_tfmot`."""
+    if not isinstance(approximate, bool):
+        raise InvalidArgumentError(f"`approximate` must be a bool. Received: approximate={approximate!r}")
     model = stripped(model)
     return _Conversion(model, approximate).run()
 
@@ -86,6 +88,9 @@ class _Conversion:
             why = "; ".join(filter(None, [why, *notes]))
             self._rows[id(source)] = Decision(source.name, was, becomes, why)
             self._made[id(source)] = layers + more
+            if not source.layer.trainable:
+                for layer in layers + more:
+                    layer.trainable = False
         return self._made[id(source)]
 
     def _body(self, call):
@@ -122,6 +127,7 @@ class _Conversion:
             return [layer], becomes, f"{note} in `{norm.name}`"
         if (scales == 1).all() and (bias is None or not bias.any()):
             return [layer], becomes, note
+        _check_channels_last(source)
         norm = frozen_scale(f"{source.name}_scale")
         self._norms[id(source)] = norm, Normalization.of_scale(scales, bias, norm.epsilon)
         return [layer, norm], f"{becomes} + BatchNormalization", f"{note} in the frozen `{norm.name}`"
@@ -130,7 +136,7 @@ class _Conversion:
         """The call of a BatchNormalization that alone reads what a kernel makes, or None."""
         readers = [other for other in self._calls if call.output in other.inputs]
         alone = len(readers) == 1 and call.output not in self._outputs
-        if not alone or readers[0].source.kind != "BatchNormalization":
+        if not alone or readers[0].source.kind != "BatchNormalization" or not _channels_last(call.source):
             return None
         uses = [other for other in self._calls if other.source in (call.source, readers[0].source)]
         plain = call.source.activation() is None and call.source.output_quantizer() is None
@@ -187,6 +193,20 @@ class _Conversion:
         if function:
             return [keras.layers.Activation(function, name=name)], left
         return [], left
+
+
+def _channels_last(source) -> bool:
+    return getattr(source.layer, "data_format", "channels_last") == "channels_last"
+
+
+def _check_channels_last(source):
+    """Refuses a kernel with a scale or bias over another axis than a normalization has."""
+    if not _channels_last(source):
+        raise UnsupportedLayerError(
+            f"Layer `{source.name}` ({source.kind}) has a bias, or a kernel with scales: they become a "
+            "BatchNormalization of the last axis, so the channels must be there. Received: "
+            f"data_format={source.layer.data_format!r}"
+        )
 
 
 def _check_relu(source, quantizer):

@@ -370,6 +370,41 @@ def test_other_models_are_refused(K):
             kg.tfmot.from_tfmot(model)
 
 
+def test_dicts_of_tensors_are_refused(K):
+    i, j = K.Input((4,)), K.Input((4,))
+    for inputs, outputs in (({"a": i}, K.layers.Flatten()(i)), (j, {"a": K.layers.Flatten()(j)})):
+        with pytest.raises(UnsupportedLayerError, match=r"lists of tensors. Received: a dict of \['a'\]"):
+            kg.tfmot.from_tfmot(K.Model(inputs, outputs))
+
+
+def test_channels_first_only_without_scale_and_bias(K):
+    conv = K.layers.Conv2D(4, 2, data_format="channels_first", name="x")
+    model = _dense(K, conv, shape=(2, 5, 5))
+    codes = np.sign(conv.kernel.numpy())
+    conv.set_weights([codes, np.zeros(4, np.float32)])
+    assert np.array_equal(kg.tfmot.from_tfmot(model, verbose=False).get_layer("x").kernel, codes)
+    normalized = _dense(K, conv, K.layers.BatchNormalization(), shape=(2, 5, 5))  # 4 wide as well
+    for weights in ([codes / 2, np.zeros(4)], [codes, np.ones(4)]):
+        conv.set_weights(weights)
+        for refused in (model, normalized):
+            with pytest.raises(UnsupportedLayerError, match=r"`x`.*data_format='channels_first'"):
+                kg.tfmot.from_tfmot(refused)
+
+
+def test_what_does_not_train_does_not_train_here(K):
+    model = _dense(K, *_layers(K), K.layers.Dense(2, name="o"))
+    model.get_layer("c").trainable = model.get_layer("n").trainable = False
+    ours = kg.tfmot.from_tfmot(model, approximate=True, verbose=False)
+    trains = {layer.name: layer.trainable for layer in ours.layers}
+    assert not trains["c"] and not trains["n"] and trains["r"] and trains["o"]
+
+
+@pytest.mark.parametrize("approximate", ["yes", None, 1])
+def test_approximate_is_a_bool(K, approximate):
+    with pytest.raises(InvalidArgumentError, match=r"`approximate` must be a bool. Received"):
+        kg.tfmot.from_tfmot(_dense(K, K.layers.Dense(2)), approximate=approximate)
+
+
 def test_weights_that_are_no_numbers_are_refused(K):
     for index in (0, 1):
         model = _dense(K, K.layers.Dense(3, name="x"))
@@ -380,7 +415,10 @@ def test_weights_that_are_no_numbers_are_refused(K):
             kg.tfmot.from_tfmot(model)
 
 
-@pytest.mark.parametrize("arguments", [{"window": -1}, {"window": float("nan")}, {"activation": "relu"}])
+@pytest.mark.parametrize(
+    "arguments",
+    [{"window": -1}, {"window": float("nan")}, {"window": "a"}, {"window": True}, {"activation": "relu"}],
+)
 def test_arguments_of_the_config_are_checked(arguments):
     with pytest.raises(InvalidArgumentError, match="Received"):
         kg.tfmot.TernaryQuantizeConfig(**arguments)
