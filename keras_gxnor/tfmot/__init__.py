@@ -47,12 +47,15 @@ def from_tfmot(model, approximate=False, verbose=True):
         verbose: Whether to print the table.
 
     Returns:
-        A Keras 3 model with the names of the layers without their wrappers', not compiled.
+        A Keras 3 model with the names of the layers without their wrappers', not compiled. Layers that
+        do not train (`trainable=False`) do not here.
 
     Raises:
         MissingExtraError: if tfmot or tf_keras is not installed.
-        InvalidArgumentError: if `model` is none of tf_keras, or not built, or holds NaN.
-        UnsupportedLayerError: if a layer cannot be carried over; it names the layer.
+        InvalidArgumentError: if `model` is none of tf_keras, or not built, or holds NaN, or
+            `approximate` is no bool.
+        UnsupportedLayerError: if a layer cannot be carried over; it names the layer. Or if the
+            model takes or gives a dict of tensors.
 
     Example:
 

@@ -1,6 +1,7 @@
 """Ternary weights and discrete activations as tfmot's quantizers."""
 
 import math
+import numbers
 
 import tensorflow as tf
 
@@ -29,7 +30,8 @@ class TernaryWeights(_keras.quantizers.Quantizer):
     """
 
     def __init__(self, window=None, depthwise=False):
-        if window is not None and not 0 <= window < math.inf:
+        number = isinstance(window, numbers.Real) and not isinstance(window, bool)
+        if window is not None and not (number and 0 <= window < math.inf):
             raise InvalidArgumentError(f"`window` must be None or >= 0. Received: window={window!r}")
         self.window, self.depthwise = window, depthwise
 

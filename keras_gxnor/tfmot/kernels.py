@@ -12,7 +12,15 @@ _ARGUMENTS = {
     "Dense": ("units",),
     "Conv1D": ("filters", "kernel_size", "strides", "padding", "data_format", "dilation_rate", "groups"),
     "Conv2D": ("filters", "kernel_size", "strides", "padding", "data_format", "dilation_rate", "groups"),
-    "Conv2DTranspose": ("filters", "kernel_size", "strides", "padding", "data_format", "dilation_rate"),
+    "Conv2DTranspose": (
+        "filters",
+        "kernel_size",
+        "strides",
+        "padding",
+        "output_padding",
+        "data_format",
+        "dilation_rate",
+    ),
     "DepthwiseConv2D": (
         "kernel_size",
         "strides",

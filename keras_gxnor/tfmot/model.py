@@ -8,9 +8,10 @@ import numpy as np
 from keras_gxnor.conversion.blocks import frozen_scale, set_normalization
 from keras_gxnor.conversion.numbers import Normalization, fold_scale
 from keras_gxnor.conversion.table import Decision, Table
-from keras_gxnor.errors import UnsupportedLayerError
+from keras_gxnor.errors import InvalidArgumentError, UnsupportedLayerError
 from keras_gxnor.layers import DiscreteActivation
 from keras_gxnor.quantizers import QuantizedReLU
+from keras_gxnor.tfmot.functions import function_of
 from keras_gxnor.tfmot.kernels import KERNELS, discrete
 from keras_gxnor.tfmot.sources import calls, stripped
 
@@ -37,12 +38,13 @@ _SAME = {
     "Dropout": ("rate",),
     "Rescaling": ("scale", "offset"),
 }
-_FUNCTIONS = {"ReLU": "relu", "Softmax": "softmax"}
 _RANGES = ("output_max", "post_activation_max")
 
 
 def convert(model, approximate):
     """(Keras 3 model, `Table`) of a tf_keras model; see `keras_gxnor.tfmot.from_tfmot`."""
+    if not isinstance(approximate, bool):
+        raise InvalidArgumentError(f"`approximate` must be a bool. Received: approximate={approximate!r}")
     model = stripped(model)
     return _Conversion(model, approximate).run()
 
@@ -86,6 +88,9 @@ class _Conversion:
             why = "; ".join(filter(None, [why, *notes]))
             self._rows[id(source)] = Decision(source.name, was, becomes, why)
             self._made[id(source)] = layers + more
+            if not source.layer.trainable:
+                for layer in layers + more:
+                    layer.trainable = False
         return self._made[id(source)]
 
     def _body(self, call):
@@ -122,6 +127,7 @@ class _Conversion:
             return [layer], becomes, f"{note} in `{norm.name}`"
         if (scales == 1).all() and (bias is None or not bias.any()):
             return [layer], becomes, note
+        _check_channels_last(source)
         norm = frozen_scale(f"{source.name}_scale")
         self._norms[id(source)] = norm, Normalization.of_scale(scales, bias, norm.epsilon)
         return [layer, norm], f"{becomes} + BatchNormalization", f"{note} in the frozen `{norm.name}`"
@@ -130,11 +136,17 @@ class _Conversion:
         """The call of a BatchNormalization that alone reads what a kernel makes, or None."""
         readers = [other for other in self._calls if call.output in other.inputs]
         alone = len(readers) == 1 and call.output not in self._outputs
-        if not alone or readers[0].source.kind != "BatchNormalization":
+        if not alone or readers[0].source.kind != "BatchNormalization" or not _channels_last(call.source):
             return None
         uses = [other for other in self._calls if other.source in (call.source, readers[0].source)]
         plain = call.source.activation() is None and call.source.output_quantizer() is None
         return readers[0] if plain and len(uses) == 2 else None
+
+    def _final(self, source):
+        """Whether all that a layer makes leaves the model, and nothing in the model reads it."""
+        read = {number for call in self._calls for number in call.inputs}
+        made = {call.output for call in self._calls if call.source is source}
+        return made <= set(self._outputs) and not made & read
 
     def _normalization(self, source, config):
         axis = list(np.atleast_1d(config["axis"]))
@@ -163,10 +175,10 @@ class _Conversion:
         source, weights = call.source, call.source.weights()
         name = f"{source.name}_activation" if before else source.name
         quantizer = getattr(source.output_quantizer(), "quantizer", None)
-        function = _name(source.activation()) or _FUNCTIONS.get(source.kind, "")
+        function = function_of(source)
         if source.kind == "ReLU":
             _check_relu(source, quantizer)
-        final = call.output in self._outputs
+        final = self._final(source)
         if quantizer is not None:
             if isinstance(quantizer, QuantizedReLU) and function == "relu":
                 function = ""  # it is one itself
@@ -181,6 +193,20 @@ class _Conversion:
         if function:
             return [keras.layers.Activation(function, name=name)], left
         return [], left
+
+
+def _channels_last(source) -> bool:
+    return getattr(source.layer, "data_format", "channels_last") == "channels_last"
+
+
+def _check_channels_last(source):
+    """Refuses a kernel with a scale or bias over another axis than a normalization has."""
+    if not _channels_last(source):
+        raise UnsupportedLayerError(
+            f"Layer `{source.name}` ({source.kind}) has a bias, or a kernel with scales: they become a "
+            "BatchNormalization of the last axis, so the channels must be there. Received: "
+            f"data_format={source.layer.data_format!r}"
+        )
 
 
 def _check_relu(source, quantizer):

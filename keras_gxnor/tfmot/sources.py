@@ -111,7 +111,7 @@ def calls(model) -> tuple[list[Call], list[int]]:
     """(calls in the order data flows, numbers of the outputs); tensors 0.. are the inputs.
 
     Raises:
-        UnsupportedLayerError: if it has nested models, or bare operations.
+        UnsupportedLayerError: if it has nested models, bare operations, or dicts of tensors.
     """
     keras = extra.tf_keras()
     sources = {layer.name: _source(layer) for layer in model.layers}
@@ -151,7 +151,16 @@ def _source(layer) -> Source:
 
 
 def _refs(value):
-    """The [layer, node, tensor, ...] lists anywhere below a config of Keras 2."""
+    """The [layer, node, tensor, ...] lists anywhere below a config of Keras 2.
+
+    Raises:
+        UnsupportedLayerError: if there is a dict of them.
+    """
+    if isinstance(value, dict):
+        raise UnsupportedLayerError(
+            "A model and its layers must take and give tensors or lists of tensors. "
+            f"Received: a dict of {sorted(value)}"
+        )
     if value and isinstance(value[0], str):
         return [value]
     return [ref for item in value for ref in _refs(item)]

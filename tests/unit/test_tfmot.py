@@ -6,6 +6,7 @@ import sys
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import keras_gxnor as kg
 from keras_gxnor.errors import InvalidArgumentError, UnsupportedLayerError
@@ -291,11 +292,69 @@ def _dense(K, *layers, shape=(4,)):
         (lambda K: K.Sequential([K.layers.Dense(2)], name="x"), "Model `x` is nested"),
         (lambda K: K.layers.TimeDistributed(K.layers.Dense(2), name="x"), r"`x` \(TimeDistributed\)"),
         (lambda K: K.layers.Dense(3, name="x"), "has a kernel of 12 values"),
+        (lambda K: K.layers.Softmax(axis=1, name="x"), r"`x` \(Softmax\) must go over the last axis.*axis=1"),
+        (lambda K: K.layers.Activation("hard_sigmoid", name="x"), "activation=hard_sigmoid"),
+        (lambda K: K.layers.Activation(lambda x: 2 * x, name="x"), "`x`.*activation=<lambda>"),
+        (
+            lambda K: K.layers.Dense(4, K.layers.ReLU(), kernel_initializer="ones", name="x"),
+            "activation=ReLU",
+        ),
     ],
 )
 def test_what_has_no_counterpart_is_refused(K, layer, match):
     with pytest.raises(UnsupportedLayerError, match=match):
         kg.tfmot.from_tfmot(_dense(K, layer(K), shape=(5, 4)))
+
+
+def test_activations_are_the_same_functions(K):
+    """All of tf_keras and TensorFlow that are carried, bit for bit; a namesake is not enough."""
+    x = np.linspace(-9, 9, 999, dtype=np.float32)[None]
+    named = ("elu", "exponential", "gelu", "mish", "relu", "selu", "softmax", "softplus", "swish", "tanh")
+    functions = {name: getattr(K.activations, name) for name in named}
+    functions |= {f"nn_{name}": getattr(tf.nn, name) for name in ("leaky_relu", "relu6", "silu", "softmax")}
+    for name, function in functions.items():
+        layers = [K.layers.Activation(function, name=name), K.layers.Flatten()]
+        ours = kg.tfmot.from_tfmot(_dense(K, *layers, shape=(999,)), verbose=False)
+        if name == "relu":
+            assert isinstance(ours.get_layer(name), kg.DiscreteActivation)
+        else:
+            assert np.array_equal(ours(x), function(tf.constant(x))), name
+
+    def tanh(x):
+        return -x
+
+    with pytest.raises(UnsupportedLayerError, match="activation=tanh"):
+        kg.tfmot.from_tfmot(_dense(K, K.layers.Activation(tanh)))
+
+
+def test_only_a_softmax_at_the_end_is_left_out(K):
+    inputs, shared = K.Input((4,)), K.layers.Softmax(axis=1, name="s")
+    model = K.Model(inputs, [shared(inputs), K.layers.Flatten()(shared(inputs))])
+    x = np.float32([[1, 2, 3, 5]])
+    for got, expected in zip(kg.tfmot.from_tfmot(model, verbose=False)(x), model(x)):
+        assert np.array_equal(got, expected)
+    logits = kg.tfmot.from_tfmot(_dense(K, K.layers.Softmax()), verbose=False)
+    assert np.array_equal(logits(x), x)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"strides": 2, "output_padding": 0},
+        {"strides": 2, "output_padding": 1},
+        {"strides": 3, "output_padding": (2, 0), "padding": "same"},
+        {"dilation_rate": 2},
+    ],
+)
+def test_a_transposed_convolution_keeps_its_arguments(K, arguments):
+    theirs = _dense(K, K.layers.Conv2DTranspose(3, 3, **arguments, name="t"), shape=(5, 6, 2))
+    rng = np.random.default_rng(0)
+    theirs.set_weights([rng.integers(-1, 2, w.shape).astype(np.float32) for w in theirs.get_weights()])
+    ours = kg.tfmot.from_tfmot(theirs, verbose=False)
+    x = rng.integers(-3, 4, (2, 5, 6, 2)).astype(np.float32)
+    assert np.array_equal(ours(x), theirs(x))
+    with pytest.raises(UnsupportedLayerError, match=r"`t`.*output_padding or dilation_rate"):
+        kg.lowering.from_keras(ours, kg.InputSpec("int8", 1 / 128))
 
 
 def test_other_models_are_refused(K):
@@ -311,6 +370,41 @@ def test_other_models_are_refused(K):
             kg.tfmot.from_tfmot(model)
 
 
+def test_dicts_of_tensors_are_refused(K):
+    i, j = K.Input((4,)), K.Input((4,))
+    for inputs, outputs in (({"a": i}, K.layers.Flatten()(i)), (j, {"a": K.layers.Flatten()(j)})):
+        with pytest.raises(UnsupportedLayerError, match=r"lists of tensors. Received: a dict of \['a'\]"):
+            kg.tfmot.from_tfmot(K.Model(inputs, outputs))
+
+
+def test_channels_first_only_without_scale_and_bias(K):
+    conv = K.layers.Conv2D(4, 2, data_format="channels_first", name="x")
+    model = _dense(K, conv, shape=(2, 5, 5))
+    codes = np.sign(conv.kernel.numpy())
+    conv.set_weights([codes, np.zeros(4, np.float32)])
+    assert np.array_equal(kg.tfmot.from_tfmot(model, verbose=False).get_layer("x").kernel, codes)
+    normalized = _dense(K, conv, K.layers.BatchNormalization(), shape=(2, 5, 5))  # 4 wide as well
+    for weights in ([codes / 2, np.zeros(4)], [codes, np.ones(4)]):
+        conv.set_weights(weights)
+        for refused in (model, normalized):
+            with pytest.raises(UnsupportedLayerError, match=r"`x`.*data_format='channels_first'"):
+                kg.tfmot.from_tfmot(refused)
+
+
+def test_what_does_not_train_does_not_train_here(K):
+    model = _dense(K, *_layers(K), K.layers.Dense(2, name="o"))
+    model.get_layer("c").trainable = model.get_layer("n").trainable = False
+    ours = kg.tfmot.from_tfmot(model, approximate=True, verbose=False)
+    trains = {layer.name: layer.trainable for layer in ours.layers}
+    assert not trains["c"] and not trains["n"] and trains["r"] and trains["o"]
+
+
+@pytest.mark.parametrize("approximate", ["yes", None, 1])
+def test_approximate_is_a_bool(K, approximate):
+    with pytest.raises(InvalidArgumentError, match=r"`approximate` must be a bool. Received"):
+        kg.tfmot.from_tfmot(_dense(K, K.layers.Dense(2)), approximate=approximate)
+
+
 def test_weights_that_are_no_numbers_are_refused(K):
     for index in (0, 1):
         model = _dense(K, K.layers.Dense(3, name="x"))
@@ -321,7 +415,10 @@ def test_weights_that_are_no_numbers_are_refused(K):
             kg.tfmot.from_tfmot(model)
 
 
-@pytest.mark.parametrize("arguments", [{"window": -1}, {"window": float("nan")}, {"activation": "relu"}])
+@pytest.mark.parametrize(
+    "arguments",
+    [{"window": -1}, {"window": float("nan")}, {"window": "a"}, {"window": True}, {"activation": "relu"}],
+)
 def test_arguments_of_the_config_are_checked(arguments):
     with pytest.raises(InvalidArgumentError, match="Received"):
         kg.tfmot.TernaryQuantizeConfig(**arguments)
