@@ -38,7 +38,7 @@ def _check_given(given, model):
             "`kernel_quantizer` must be a rule of keras_gxnor.interop (an instance: `SteSign()`, not "
             f"`SteSign`), a dict {{layer name: rule}}, or None. Received: {given!r}"
         )
-    known = [layer.name for layer in _flat(model) if isinstance(layer, DiscreteKernel)]
+    known = [layer.name for layer in flat(model) if isinstance(layer, DiscreteKernel)]
     unknown = [name for name in named if name not in known]
     if unknown:
         raise InvalidArgumentError(
@@ -113,7 +113,7 @@ def load(saved, model, kernel_quantizer, known, defaults) -> Table:
     found = topology.read(model)
     _check_given(kernel_quantizer, model)
     rule_of = _chosen_rules(kernel_quantizer, known, defaults)
-    pairs = _paired([layer for layer in _flat(model) if layer.weights], saved)
+    pairs = _paired([layer for layer in flat(model) if layer.weights], saved)
     norms = {
         layer: _normalization(layer, source)
         for layer, source in pairs
@@ -138,10 +138,10 @@ def load(saved, model, kernel_quantizer, known, defaults) -> Table:
     return Table(tuple(decisions))
 
 
-def _flat(model):
+def flat(model):
     """The layers of a model in order, those of nested models in their place."""
     for layer in model.layers:
-        yield from _flat(layer) if isinstance(layer, keras.Model) else [layer]
+        yield from flat(layer) if isinstance(layer, keras.Model) else [layer]
 
 
 def _paired(layers, saved):

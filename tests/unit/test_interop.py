@@ -544,9 +544,39 @@ def test_without_keras_316_one_line_says_so():
         interop.from_keras_ternary(keras.Sequential([keras.Input((4,)), L.Dense(2)]))
 
 
+def _built(layer):
+    layer.build((None, 6))
+    return layer
+
+
+def test_a_dense_without_keras_316_is_told_of_it():
+    with pytest.raises(MissingExtraError, match=r"keras>=3\.16"):
+        interop.from_keras_ternary(_built(L.Dense(2)))
+
+
+@pytest.mark.parametrize("given", [None, 3, "x", type, L.Dense, [], np.ones(3)])
+def test_what_is_no_layer_is_no_matter_of_the_version(given):
+    with pytest.raises(InvalidArgumentError, match="Expected a Keras model or layer"):
+        interop.from_keras_ternary(given)
+
+
+@pytest.mark.parametrize("build", [lambda: L.Dense(2), lambda: keras.Sequential([L.Dense(2)])])
+def test_what_is_not_built_is_no_matter_of_the_version(build):
+    with pytest.raises(InvalidArgumentError, match="is not built"):
+        interop.from_keras_ternary(build())
+
+
+@pytest.mark.parametrize(
+    "build", [_small, lambda: _small().layers[0], lambda: _built(L.BatchNormalization())]
+)
+def test_what_no_version_makes_ternary_is_no_matter_of_the_version(build):
+    with pytest.raises(InvalidArgumentError, match="Expected a TernaryDense"):
+        interop.from_keras_ternary(build())
+
+
 def test_what_is_no_ternary_layer_of_keras_is_refused(keras_316):
     with pytest.raises(InvalidArgumentError, match="Expected a TernaryDense"):
-        interop.from_keras_ternary(L.Dense(2))
+        interop.from_keras_ternary(_built(L.Dense(2)))
     with pytest.raises(InvalidArgumentError, match="not built"):
         interop.from_keras_ternary(StandIn(2))
     layer = StandIn(2)
