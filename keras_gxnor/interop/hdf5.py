@@ -40,8 +40,10 @@ def read(source) -> list[SavedLayer]:
 
     Raises:
         ModelFileError: if there is no such file, or it is truncated, not HDF5, not written by
-            Keras 2, or holds a NaN or infinity.
+            Keras 2, or closed, or holds a NaN, infinity, or a weight that is not of real numbers.
     """
+    if isinstance(source, h5py.Group) and not source:
+        raise ModelFileError(f"Expected an open HDF5 file. Received: {source!r}")
     name = getattr(source, "filename", source)
     try:
         opened = source if isinstance(source, h5py.Group) else h5py.File(os.fspath(source), "r")
@@ -52,14 +54,19 @@ def read(source) -> list[SavedLayer]:
     with contextlib.nullcontext(opened) if opened is source else opened:
         try:
             return _layers(opened, name)
-        except (KeyError, OSError, RuntimeError, ValueError) as error:
+        except (KeyError, OSError, RuntimeError, TypeError, ValueError) as error:
             if isinstance(error, ModelFileError):
                 raise
             raise ModelFileError(f"File {name!r} is corrupt: {error}") from error
 
 
 def _layers(file, name) -> list[SavedLayer]:
-    configs = _configs(json.loads(_text(file.attrs.get("model_config", "{}"))))
+    model = json.loads(_text(file.attrs.get("model_config", '{"config": {}}')))
+    if not isinstance(model, dict) or not isinstance(model.get("config"), (dict, list)):
+        raise ModelFileError(
+            f"`model_config` of {name!r} must be the config of a Keras model. Received: {model!r:.99}"
+        )
+    configs = _configs(model)
     group = file.get("model_weights", file)
     if "layer_names" not in group.attrs and "layer_names0" not in group.attrs:
         raise ModelFileError(
@@ -72,6 +79,10 @@ def _layers(file, name) -> list[SavedLayer]:
         for path in _names(group[layer].attrs, "weight_names"):
             *owner, weight = path.split(":")[0].split("/")
             array = np.asarray(group[layer][path])
+            if array.dtype.kind not in "fiub":
+                raise ModelFileError(
+                    f"Weight `{path}` of {name!r} must be of real numbers. Received: dtype {array.dtype}"
+                )
             if array.dtype.kind == "f" and not np.isfinite(array).all():
                 raise ModelFileError(f"Weight `{path}` of {name!r} holds NaN or infinity")
             # A nested model is one group: its layers are told apart by the paths.
@@ -96,9 +107,15 @@ def _text(value) -> str:
 
 def _configs(model) -> dict[str, dict]:
     """Config of each layer by its name, those of nested models included."""
+    config = model.get("config")
+    # The config of a Sequential is the list of its layers before Keras 2.2.3.
+    layers = config.get("layers") if isinstance(config, dict) else config
     found = {}
-    for layer in model.get("config", {}).get("layers", []):
-        config = layer.get("config", {})
-        found[config.get("name")] = config
+    for layer in layers if isinstance(layers, list) else []:
+        if not isinstance(layer, dict):
+            continue  # no model, but a layer with an argument `layers`
+        inner = layer.get("config")
+        if isinstance(inner, dict) and isinstance(inner.get("name"), str):
+            found[inner["name"]] = inner
         found |= _configs(layer)
     return found

@@ -14,6 +14,7 @@ import numpy as np
 from keras_gxnor.conversion.blocks import frozen_scale, set_normalization
 from keras_gxnor.conversion.numbers import Normalization, finite_kernel
 from keras_gxnor.errors import InvalidArgumentError, MissingExtraError
+from keras_gxnor.interop.loading import flat
 from keras_gxnor.layers import GXNORDense
 
 _ROWS = 64  # inputs with a single 1 on which a layer is compared with what was read of it
@@ -34,12 +35,19 @@ def from_keras_ternary(model):
         A new model of the same kind; for a layer the block, a `keras.Sequential`.
 
     Raises:
-        MissingExtraError: if there is no such layer and this Keras has none (before 3.16).
-        InvalidArgumentError: if there is no such layer, it is not built, or the block would not
-            compute what the layer computes.
+        InvalidArgumentError: if `model` is no model or layer, not built or without such a layer,
+            or if the block would not compute what the layer computes.
+        MissingExtraError: if it has a Dense, but this Keras has no ternary layers (before 3.16).
     """
-    if not isinstance(model, keras.Model):
-        _refuse_unless(_is_ternary(model), model)
+    if not isinstance(model, keras.layers.Layer):
+        raise InvalidArgumentError(f"Expected a Keras model or layer. Received: {model!r:.99}")
+    if not model.built:
+        raise InvalidArgumentError(
+            f"`{model.name}` is not built. Call it once, or start it with keras.Input."
+        )
+    single = not isinstance(model, keras.Model)
+    _refuse_without_ternary(model, [model] if single else list(flat(model)))
+    if single:
         block = _block(model)
         block.build((None, _values(model)[0].shape[0]))
         _fill(model, block)
@@ -52,7 +60,6 @@ def from_keras_ternary(model):
         return made
 
     cloned = keras.models.clone_model(model, clone_function=clone, recursive=True)
-    _refuse_unless(any(_is_ternary(layer) for layer, _ in pairs), model)
     for layer, made in pairs:
         if _is_ternary(layer):
             _fill(layer, made)
@@ -66,10 +73,11 @@ def _is_ternary(layer) -> bool:
     return isinstance(layer, kind) or getattr(layer, "quantization_mode", None) == "ternary"
 
 
-def _refuse_unless(found, model):
-    if found:
+def _refuse_without_ternary(model, layers):
+    if any(_is_ternary(layer) for layer in layers):
         return
-    if not hasattr(keras.layers, "TernaryDense"):
+    # A newer Keras helps only a Dense of its own, not what is ternary already.
+    if not hasattr(keras.layers, "TernaryDense") and any(type(x) is keras.layers.Dense for x in layers):
         raise MissingExtraError(
             f"Ternary layers came with Keras 3.16; this is {keras.__version__}. Install it with: "
             'pip install "keras>=3.16"'

@@ -52,5 +52,4 @@ def from_larq(path, model, kernel_quantizer=None):
         ...
     keras_gxnor.errors.ModelFileError: Expected an HDF5 file ...
     """
-    rule_of = loading.chosen_rules(kernel_quantizer, _RULES, _DEFAULTS)
-    return loading.load(hdf5.read(path), model, rule_of)
+    return loading.load(hdf5.read(path), model, kernel_quantizer, _RULES, _DEFAULTS)

@@ -29,23 +29,27 @@ _LINEAR = {
 _QUANTIZERS = ("kernel_quantizer", "depthwise_quantizer")
 
 
-def chosen_rules(given, known, defaults):
-    """A function (layer of the model, `SavedLayer`) -> the rule for its kernel.
-
-    Args:
-        given: A rule, a dict {layer name: rule}, or None: what the user says.
-        known: Class name of a quantizer in the file -> class of the rule.
-        defaults: Name of a kernel space -> rule, for files that do not say.
-
-    Raises:
-        InvalidArgumentError: if `given` is neither; the function, if there is no rule.
-    """
+def _check_given(given, model):
+    """Refuses what is no rule, and rules for layers that have no discrete kernel."""
     named = given if isinstance(given, dict) else {}
-    if not all(callable(rule) for rule in (named.values() if given is named else [given or len])):
+    rules = named.values() if given is named else [] if given is None else [given]
+    if not all(callable(rule) and not isinstance(rule, type) for rule in rules):
         raise InvalidArgumentError(
-            "`kernel_quantizer` must be a rule of keras_gxnor.interop, a dict {layer name: rule}, or "
-            f"None. Received: {given!r}"
+            "`kernel_quantizer` must be a rule of keras_gxnor.interop (an instance: `SteSign()`, not "
+            f"`SteSign`), a dict {{layer name: rule}}, or None. Received: {given!r}"
         )
+    known = [layer.name for layer in flat(model) if isinstance(layer, DiscreteKernel)]
+    unknown = [name for name in named if name not in known]
+    if unknown:
+        raise InvalidArgumentError(
+            f"`kernel_quantizer` names layers of `{model.name}` with a discrete kernel. Expected some "
+            f"of {known}. Received: {unknown}"
+        )
+
+
+def _chosen_rules(given, known, defaults):
+    """A function (layer of the model, `SavedLayer`) -> the rule for its kernel, as of `load`."""
+    named = given if isinstance(given, dict) else {}
 
     def rule_of(layer, saved):
         if layer.name in named or (given is not None and given is not named):
@@ -66,24 +70,39 @@ def chosen_rules(given, known, defaults):
 
 def _configured(layer, config, known):
     """The rule that a quantizer's config in the file describes."""
-    name = config.get("class_name") if isinstance(config, dict) else config
-    if name not in known:
+    # Keras 2 writes a class with its arguments as a dict, a function or a default by its name.
+    parts = config if isinstance(config, dict) else {"class_name": config}
+    name, arguments = parts.get("class_name"), parts.get("config", {})
+    rule = next((known[key] for key in known if isinstance(name, str) and _same(key, name)), None)
+    if rule is None or not isinstance(arguments, dict):
         raise InvalidArgumentError(
-            f"Layer `{layer.name}`: the file says kernel_quantizer={name!r}, which makes no binary or "
-            f"ternary kernel that is known here. Expected one of {sorted(known)}; or give "
-            "`kernel_quantizer`."
+            f"Layer `{layer.name}`: the file says kernel_quantizer={name if rule is None else config!r}, "
+            f"which makes no binary or ternary kernel that is known here. Expected one "
+            f"of {sorted(known)}; or give `kernel_quantizer`."
         )
-    fields = {field.name for field in dataclasses.fields(known[name])}
-    return known[name](**{key: value for key, value in config["config"].items() if key in fields})
+    fields = {field.name for field in dataclasses.fields(rule)}
+    try:
+        return rule(**{key: value for key, value in arguments.items() if key in fields})
+    except InvalidArgumentError as error:
+        raise InvalidArgumentError(
+            f"Layer `{layer.name}`: the file says kernel_quantizer={config!r}. {error}"
+        ) from error
 
 
-def load(saved, model, rule_of) -> Table:
+def _same(name, other) -> bool:
+    """Whether two names differ only as `SteSign` and `ste_sign` do."""
+    return name.replace("_", "").lower() == other.replace("_", "").lower()
+
+
+def load(saved, model, kernel_quantizer, known, defaults) -> Table:
     """Sets the weights of `model` from saved layers.
 
     Args:
         saved: List of `hdf5.SavedLayer`.
         model: A built Keras model.
-        rule_of: As `chosen_rules` makes it.
+        kernel_quantizer: A rule, a dict {layer name: rule}, or None: what the user says.
+        known: Class name of a quantizer in the file -> class of the rule.
+        defaults: Name of a kernel space -> rule, for files that do not say.
 
     Returns:
         The `Table` of what was read where.
@@ -92,7 +111,9 @@ def load(saved, model, rule_of) -> Table:
         InvalidArgumentError: if something does not fit. Nothing is written then.
     """
     found = topology.read(model)
-    pairs = _paired([layer for layer in _flat(model) if layer.weights], saved)
+    _check_given(kernel_quantizer, model)
+    rule_of = _chosen_rules(kernel_quantizer, known, defaults)
+    pairs = _paired([layer for layer in flat(model) if layer.weights], saved)
     norms = {
         layer: _normalization(layer, source)
         for layer, source in pairs
@@ -117,10 +138,10 @@ def load(saved, model, rule_of) -> Table:
     return Table(tuple(decisions))
 
 
-def _flat(model):
+def flat(model):
     """The layers of a model in order, those of nested models in their place."""
     for layer in model.layers:
-        yield from _flat(layer) if isinstance(layer, keras.Model) else [layer]
+        yield from flat(layer) if isinstance(layer, keras.Model) else [layer]
 
 
 def _paired(layers, saved):
@@ -157,13 +178,19 @@ def _unread(source):
 
 def _kernel(layer, source, rule, norms, found):
     """([(variable, array)...], what was folded) of a discrete layer; folds a scale into `norms`."""
-    if set(layer.KERNELS) != {"kernel"}:
+    if len(layer.KERNELS) > 1:
         raise UnsupportedLayerError(
             f"Layer `{layer.name}` ({type(layer).__name__}) has several kernels, whose scales have no place "
             "between them. Nearest supported form: a depthwise and a 1x1 layer."
         )
+    if "kernel" not in layer.KERNELS:
+        raise UnsupportedLayerError(
+            f"Layer `{layer.name}` ({type(layer).__name__}) has {list(layer.KERNELS)} and no `kernel`: Larq "
+            f"and QKeras quantize none. Nearest supported form: the plain Keras "
+            "layer, whose floats are copied."
+        )
     kernel = np.asarray(_weight(layer, source, "kernel", layer.kernel.shape), np.float32)
-    codes, alpha = rule(kernel)
+    codes, alpha = _applied(layer, rule, kernel)
     space = layer.kernel_space
     if space.scale != 1 or space != space.readout or not space.contains(codes):
         raise InvalidArgumentError(
@@ -185,6 +212,17 @@ def _kernel(layer, source, rule, norms, found):
         )
     norms[norm] = fold_scale(norms[norm], alpha, bias)
     return values, f"; {scales} in `{norm.name}`"
+
+
+def _applied(layer, rule, kernel):
+    """(codes, scales) by a rule, which may be the user's own."""
+    made = rule(kernel)
+    if not (isinstance(made, tuple) and len(made) == 2 and np.shape(made[0]) == kernel.shape):
+        raise InvalidArgumentError(
+            f"Layer `{layer.name}`: {rule} must return a pair, codes of shape {kernel.shape} and scales. "
+            f"Received: {type(made).__name__}"
+        )
+    return made
 
 
 def _channels(layer) -> int:
@@ -237,8 +275,7 @@ def _normalization(layer, source) -> Normalization:
     saved = source.config.get("epsilon", layer.epsilon)
     if not math.isclose(saved, layer.epsilon):
         raise InvalidArgumentError(
-            f"Layer `{layer.name}` expected epsilon={saved} of the file. "
-            f"Received: epsilon={layer.epsilon}"
+            f"Layer `{layer.name}` expected epsilon={saved} of the file. Received: epsilon={layer.epsilon}"
         )
     parts = {"gamma": np.ones(size, np.float32), "beta": np.zeros(size, np.float32)}
     for name in parts:

@@ -7,6 +7,7 @@ or threshold is computed, it is by the same float32 operations in the same order
 
 import dataclasses
 import math
+import numbers
 
 import numpy as np
 import tensorflow as tf
@@ -52,6 +53,9 @@ class SteTern:
         ternary_weight_networks: Whether the threshold is 0.7 times the mean |w| of the whole
             kernel instead.
 
+    Raises:
+        InvalidArgumentError: if `threshold_value` is no finite number >= 0.
+
     Example:
 
     >>> from keras_gxnor.interop import SteTern
@@ -61,6 +65,9 @@ class SteTern:
 
     threshold_value: float = 0.05
     ternary_weight_networks: bool = False
+
+    def __post_init__(self):
+        _check_threshold("threshold_value", self.threshold_value)
 
     def __call__(self, kernel):
         """(codes, scale) of a kernel."""
@@ -80,13 +87,16 @@ class Binary:
             `"auto_po2"`, the nearest power of two to that. None is what QKeras' layers make
             of None in a kernel: `"auto_po2"`.
         use_01: Refused if true: codes 0 and 1 are no binary kernel.
+
+    Raises:
+        InvalidArgumentError: if `alpha` is none of these, or `use_01` is true.
     """
 
     alpha: float | str | None = None
     use_01: bool = False
 
     def __post_init__(self):
-        _check_alpha(self.alpha)
+        object.__setattr__(self, "alpha", _checked_alpha(self.alpha))
         if self.use_01:
             raise InvalidArgumentError("Binary kernels are -1 and +1. Received: use_01=True")
 
@@ -104,7 +114,10 @@ class Ternary:
         alpha: As of `Binary`. With `"auto"` or `"auto_po2"` scale and threshold (half the
             scale) are found together, in `number_of_unrolls` rounds a channel.
         threshold: With a number as `alpha`: 0 where |w| < threshold (None: 0.33).
-        number_of_unrolls: Number of rounds.
+        number_of_unrolls: Number of rounds, >= 1.
+
+    Raises:
+        InvalidArgumentError: if an argument is none of these.
     """
 
     alpha: float | str | None = None
@@ -112,7 +125,14 @@ class Ternary:
     number_of_unrolls: int = 5
 
     def __post_init__(self):
-        _check_alpha(self.alpha)
+        object.__setattr__(self, "alpha", _checked_alpha(self.alpha))
+        if self.threshold is not None:
+            _check_threshold("threshold", self.threshold)
+        rounds = self.number_of_unrolls
+        if not (isinstance(rounds, numbers.Integral) and _is_number(rounds) and rounds >= 1):
+            raise InvalidArgumentError(
+                f"`number_of_unrolls` must be an integer >= 1. Received: number_of_unrolls={rounds!r}"
+            )
 
     def __call__(self, kernel):
         """(codes, scales) of a kernel."""
@@ -132,13 +152,24 @@ class Ternary:
         return codes, np.asarray(scale)
 
 
-def _check_alpha(alpha):
-    number = isinstance(alpha, float) and math.isfinite(alpha) and alpha > 0
-    if not (number or alpha in (None, "auto", "auto_po2")):
-        raise InvalidArgumentError(
-            '`alpha` must be a positive float, "auto", "auto_po2" or None. '
-            f"Received: alpha={alpha!r}"
-        )
+def _is_number(value) -> bool:
+    return isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _check_threshold(name, value):
+    if not (_is_number(value) and value >= 0):
+        raise InvalidArgumentError(f"`{name}` must be a finite number >= 0. Received: {name}={value!r}")
+
+
+def _checked_alpha(alpha):
+    """`alpha`, a float if it is a number."""
+    if _is_number(alpha) and alpha > 0:
+        return float(alpha)
+    if alpha is None or (isinstance(alpha, str) and alpha in ("auto", "auto_po2")):
+        return alpha
+    raise InvalidArgumentError(
+        f'`alpha` must be a positive number, "auto", "auto_po2" or None. Received: alpha={alpha!r}'
+    )
 
 
 def _inputs(kernel) -> list[int]:

@@ -4,6 +4,7 @@ tests/golden/{larq,qkeras}.h5 were written by those tools (tests/golden/interop.
 versions). The other files here are written by tf_keras, which is what they write with.
 """
 
+import json
 import pathlib
 import shutil
 
@@ -206,8 +207,9 @@ def test_depthwise_scales_go_channel_by_channel(tf_keras, tmp_path):
     np.testing.assert_allclose(ours(x), theirs(x), rtol=1e-4, atol=1e-5)
 
 
-def _small():
-    return keras.Sequential([keras.Input((4,)), kg.GXNORDense(3, name="d"), L.BatchNormalization(name="n")])
+def _small(space="ternary"):
+    layers = [kg.GXNORDense(3, kernel_space=space, name="d"), L.BatchNormalization(name="n")]
+    return keras.Sequential([keras.Input((4,)), *layers])
 
 
 @pytest.fixture
@@ -241,6 +243,123 @@ def test_what_does_not_fit_is_refused_and_nothing_is_written(saved):
     _refused(saved, model, "makes kernels of", kernel_quantizer=interop.SteSign())
     _refused(saved, _small(), "must be a rule", kernel_quantizer="ste_tern")
     _refused(saved, _small(), "must be a rule", kernel_quantizer={"d": 0.05})
+
+
+WRONG_RULES = {
+    "class": (interop.SteSign, "an instance"),
+    "class of a layer": ({"d": interop.SteSign}, "an instance"),
+    "zero": (0, "must be a rule"),
+    "no name": ("", "must be a rule"),
+    "list": ([], "must be a rule"),
+    "unknown layer": ({"nope": interop.SteTern()}, r"some of \['d'\]. Received: \['nope'\]"),
+    "other layer": ({"n": interop.SteTern()}, r"some of \['d'\]. Received: \['n'\]"),
+    "no pair": (lambda kernel: kernel, "must return a pair"),
+    "other shape": (lambda kernel: (np.int8(1), 1.0), "must return a pair"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG_RULES)
+def test_what_is_no_rule_for_a_layer_is_refused(case, tmp_path):
+    rule, match = WRONG_RULES[case]
+    _refused(_written(tmp_path), _small(), match, kernel_quantizer=rule)
+
+
+KERNEL = np.random.default_rng(5).choice(np.float32([-1, -0.2, 0, 0.2, 1]), (4, 3))
+
+
+def _written(tmp_path, kernel=KERNEL, config=None, name="kernel"):
+    """A file as Keras 2 writes that of a Dense layer `d` and a BatchNormalization `n`."""
+    norm = dict.fromkeys(["gamma", "moving_variance"], np.ones(3)) | dict.fromkeys(
+        ["beta", "moving_mean"], np.zeros(3)
+    )
+    with h5py.File(tmp_path / "w.h5", "w") as file:
+        if config is not None:
+            file.attrs["model_config"] = json.dumps(config)
+        file.attrs["layer_names"] = ["d", "n"]
+        for layer, weights in {"d": {name: kernel}, "n": norm}.items():
+            file.create_group(layer).attrs["weight_names"] = [f"{layer}/{w}:0" for w in weights]
+            for weight, array in weights.items():
+                file[f"{layer}/{layer}/{weight}:0"] = array
+    return tmp_path / "w.h5"
+
+
+def _says(quantizer):
+    return {"class_name": "QuantDense", "config": {"name": "d", "kernel_quantizer": quantizer}}
+
+
+@pytest.mark.parametrize(
+    "quantizer",
+    [
+        "MagnitudeAwareSign",
+        "magnitude_aware_sign",
+        {"class_name": "MagnitudeAwareSign"},
+        {"class_name": "MagnitudeAwareSign", "config": {}},
+    ],
+)
+@pytest.mark.parametrize("inside", [list, lambda layers: {"layers": layers}])
+def test_ways_of_keras_2_to_name_a_quantizer(tmp_path, quantizer, inside):
+    model = _small("binary")
+    table = interop.from_larq(_written(tmp_path, config={"config": inside([_says(quantizer)])}), model)
+    assert np.array_equal(model.get_layer("d").kernel, interop.MagnitudeAwareSign()(KERNEL)[0])
+    assert "by MagnitudeAwareSign()" in str(table)
+
+
+def test_a_quantizer_in_a_list_of_layers_is_read(tmp_path):
+    quantizer = {"class_name": "SteTern", "config": {"threshold_value": 0.5}}
+    model = _small()
+    interop.from_larq(_written(tmp_path, config={"config": [_says(quantizer)]}), model)
+    codes = interop.SteTern(threshold_value=0.5)(KERNEL)[0]
+    assert np.array_equal(model.get_layer("d").kernel, codes)
+    assert not np.array_equal(codes, interop.SteTern()(KERNEL)[0])
+
+
+def test_a_quantizer_of_qkeras_by_its_name(tmp_path):
+    model = _small()
+    interop.from_qkeras(_written(tmp_path, config={"config": [_says("ternary")]}), model)
+    assert np.array_equal(model.get_layer("d").kernel, interop.Ternary()(KERNEL)[0])
+
+
+@pytest.mark.parametrize(
+    "quantizer",
+    [
+        None,
+        3,
+        "ternary(alpha=1)",
+        {},
+        {"class_name": ["SteTern"]},
+        {"class_name": "SteTern", "config": 3},
+        {"class_name": "SteTern", "config": {"threshold_value": "x"}},
+    ],
+)
+def test_a_quantizer_that_is_not_understood_is_refused(tmp_path, quantizer):
+    path = _written(tmp_path, config={"config": [_says(quantizer)]})
+    _refused(path, _small(), "`d`: the file says kernel_quantizer=")
+
+
+@pytest.mark.parametrize("config", [None, [], 3, "x", {}, {"config": None}, {"config": 3}])
+def test_a_config_of_no_model_is_refused(tmp_path, config):
+    path = _written(tmp_path)
+    with h5py.File(path, "a") as file:
+        file.attrs["model_config"] = json.dumps(config)
+    _refused(path, _small(), "config of a Keras model", ModelFileError)
+
+
+@pytest.mark.parametrize("kernel", [KERNEL.astype(complex), KERNEL.astype("S4")])
+def test_weights_that_are_no_real_numbers_are_refused(tmp_path, kernel):
+    _refused(_written(tmp_path, kernel), _small(), "must be of real numbers", ModelFileError)
+
+
+def test_a_closed_file_is_refused(tmp_path):
+    with h5py.File(_written(tmp_path)) as file:
+        interop.from_larq(file, _small())
+    _refused(file, _small(), "an open HDF5 file", ModelFileError)
+
+
+def test_an_embedding_is_refused_for_what_it_is(tmp_path):
+    path = _written(tmp_path, name="embeddings")
+    layers = [kg.GXNOREmbedding(4, 3, name="d"), L.BatchNormalization(name="n")]
+    model = keras.Sequential([keras.Input((2,)), *layers])
+    _refused(path, model, r"`d` .* has \['embeddings'\] and no `kernel`", UnsupportedLayerError)
 
 
 def test_two_kernels_in_one_layer_are_refused(tf_keras, tmp_path):
@@ -303,11 +422,26 @@ def test_what_a_full_model_file_says_and_is_not_read(tmp_path):
         interop.from_qkeras(path, _qkeras_net())
 
 
-@pytest.mark.parametrize("alpha", [0.0, -1.0, np.inf, "po2", 1])
+@pytest.mark.parametrize("alpha", [0.0, -1.0, np.inf, "po2", True, [], np.ones(3)])
 @pytest.mark.parametrize("rule", [interop.Binary, interop.Ternary])
 def test_alpha_is_checked(rule, alpha):
     with pytest.raises(InvalidArgumentError, match="alpha"):
         rule(alpha=alpha)
+    assert rule(alpha=1) == rule(alpha=np.float32(1)) == rule(alpha=1.0)
+
+
+@pytest.mark.parametrize("value", ["a", -1, np.nan, np.inf, True, [0.1]])
+def test_thresholds_are_checked(value):
+    with pytest.raises(InvalidArgumentError, match="`threshold_value` must"):
+        interop.SteTern(threshold_value=value)
+    with pytest.raises(InvalidArgumentError, match="`threshold` must"):
+        interop.Ternary(alpha=1.0, threshold=value)
+
+
+@pytest.mark.parametrize("rounds", [0, -1, 1.5, True, "5", None])
+def test_rounds_are_checked(rounds):
+    with pytest.raises(InvalidArgumentError, match="`number_of_unrolls` must"):
+        interop.Ternary(number_of_unrolls=rounds)
 
 
 def test_binary_codes_of_0_and_1_are_refused():
@@ -410,9 +544,39 @@ def test_without_keras_316_one_line_says_so():
         interop.from_keras_ternary(keras.Sequential([keras.Input((4,)), L.Dense(2)]))
 
 
+def _built(layer):
+    layer.build((None, 6))
+    return layer
+
+
+def test_a_dense_without_keras_316_is_told_of_it():
+    with pytest.raises(MissingExtraError, match=r"keras>=3\.16"):
+        interop.from_keras_ternary(_built(L.Dense(2)))
+
+
+@pytest.mark.parametrize("given", [None, 3, "x", type, L.Dense, [], np.ones(3)])
+def test_what_is_no_layer_is_no_matter_of_the_version(given):
+    with pytest.raises(InvalidArgumentError, match="Expected a Keras model or layer"):
+        interop.from_keras_ternary(given)
+
+
+@pytest.mark.parametrize("build", [lambda: L.Dense(2), lambda: keras.Sequential([L.Dense(2)])])
+def test_what_is_not_built_is_no_matter_of_the_version(build):
+    with pytest.raises(InvalidArgumentError, match="is not built"):
+        interop.from_keras_ternary(build())
+
+
+@pytest.mark.parametrize(
+    "build", [_small, lambda: _small().layers[0], lambda: _built(L.BatchNormalization())]
+)
+def test_what_no_version_makes_ternary_is_no_matter_of_the_version(build):
+    with pytest.raises(InvalidArgumentError, match="Expected a TernaryDense"):
+        interop.from_keras_ternary(build())
+
+
 def test_what_is_no_ternary_layer_of_keras_is_refused(keras_316):
     with pytest.raises(InvalidArgumentError, match="Expected a TernaryDense"):
-        interop.from_keras_ternary(L.Dense(2))
+        interop.from_keras_ternary(_built(L.Dense(2)))
     with pytest.raises(InvalidArgumentError, match="not built"):
         interop.from_keras_ternary(StandIn(2))
     layer = StandIn(2)
