@@ -162,12 +162,87 @@ def test_other_wav_files_are_refused(tmp_path, rate, width, channels):
         words.read(tmp_path)
 
 
-def test_a_folder_of_recordings_is_read(tmp_path):
-    codes, _ = gesture.synthetic(20, 0)
+def test_what_is_no_word_is_left_out(tmp_path):
+    recorded(tmp_path, 30)
+    expected = words.read(tmp_path)
+    for folder in ("empty", ".git", "yes/q.wav"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / ".git" / "a.wav").write_bytes(b"no sound")
+    names, *sets = words.read(tmp_path)
+    assert names == expected[0]
+    for made, kept in zip(sets, expected[1:], strict=True):
+        np.testing.assert_array_equal(made[0], kept[0])
+        np.testing.assert_array_equal(made[1], kept[1])
+    assert keywords.data(tmp_path, "yes, no", quick=True, seed=0)[0] == names
+    for chosen in (["yes", "no", "bogus"], ["yes", "no", "empty"]):
+        with pytest.raises(InvalidArgumentError, match=rf"\['no', 'yes'\].*Received: \['{chosen[2]}'\]"):
+            words.read(tmp_path, chosen)
+
+
+def test_words_of_one_c_name_are_refused(tmp_path):
+    recorded(tmp_path, 30)
+    for name in ("y-s", "y_s"):
+        (tmp_path / name).mkdir()
+        words.write_wav(tmp_path / name / "a.wav", np.zeros(9, np.int16))
+    with pytest.raises(InvalidArgumentError, match=r"Received: \['y-s', 'y_s'\]"):
+        words.read(tmp_path)
+    assert words.read(tmp_path, ["yes", "no", "y-s"])[0] == ["no", "y_s", "yes"]
+
+
+def test_a_wav_file_cut_within_a_sample_is_refused(tmp_path):
+    recorded(tmp_path)
+    path = tmp_path / "yes" / "cut.wav"
+    words.write_wav(path, np.zeros(9, np.int16))
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(InvalidArgumentError, match=r"cut.wav is cut off.*Received: 17 bytes"):
+        words.read(tmp_path)
+
+
+def moved(folder, count=20):
+    """A folder of gestures: two classes, in turns."""
+    codes, _ = gesture.synthetic(count, 0)
     for i, window in enumerate(codes):
-        place = tmp_path / f"class{i % 2}"
+        place = folder / f"class{i % 2}"
         place.mkdir(exist_ok=True)
         np.savetxt(place / f"{i}.csv", window / 32, delimiter=",")
+    return codes
+
+
+def test_what_is_no_gesture_is_left_out(tmp_path):
+    moved(tmp_path)
+    expected = gesture.read(tmp_path)
+    for folder in ("empty", ".git", "class0/x.csv"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / ".git" / "a.csv").write_text("nothing")
+    names, *sets = gesture.read(tmp_path)
+    assert names == expected[0]
+    for made, kept in zip(sets, expected[1:], strict=True):
+        np.testing.assert_array_equal(made[0], kept[0])
+        np.testing.assert_array_equal(made[1], kept[1])
+
+
+def test_every_gesture_is_learned_and_tested(tmp_path):
+    moved(tmp_path, 40)
+    for path in sorted((tmp_path / "class1").glob("*.csv"))[5:]:
+        path.unlink()
+    _, (_, y), (_, y_test) = gesture.read(tmp_path)
+    assert np.bincount(y).tolist() == [16, 4] and np.bincount(y_test).tolist() == [4, 1]
+    next((tmp_path / "class1").glob("*.csv")).unlink()
+    with pytest.raises(InvalidArgumentError, match=r"five `.csv` files.*'class0': 20, 'class1': 4"):
+        gesture.read(tmp_path)
+
+
+@pytest.mark.parametrize("number", ["nan", "inf", "1e400"])
+def test_gestures_of_infinity_or_nan_are_refused(tmp_path, number):
+    moved(tmp_path)
+    (tmp_path / "class0" / "0.csv").write_text(f"0,0,0\n0,{number},0\n" + "0,0,0\n" * 126)
+    result = CliRunner().invoke(gesture.main, ["--data", str(tmp_path)], terminal_width=1000)
+    assert result.exit_code == 2 and "Invalid value for --data" in result.output, result.output
+    assert "0.csv must hold finite numbers" in result.output and "in line 2" in result.output
+
+
+def test_a_folder_of_recordings_is_read(tmp_path):
+    codes = moved(tmp_path)
     names, (x, y), (x_test, y_test) = gesture.read(tmp_path)
     assert names == ["class0", "class1"] and len(x) == 16 and len(x_test) == 4
     for window, label in zip([*x, *x_test], [*y, *y_test]):
