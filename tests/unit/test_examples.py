@@ -277,6 +277,63 @@ def ran(module, folder, *arguments) -> dict:
     return report
 
 
+def images(**changes):
+    """Arrays of an .npz as residual.py takes it, some of them replaced; None is left out."""
+    x = np.random.default_rng(0).integers(0, 256, (6, 8, 9)).astype(np.uint8)
+    arrays = {"x_train": x, "y_train": np.arange(6) % 3, "x_test": x[:2], "y_test": np.arange(2)}
+    return {name: array for name, array in {**arrays, **changes}.items() if array is not None}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"y_test": None}, "no .npz of images.*y_test"),
+        ({"x_train": np.array([None] * 6)}, "no .npz of images.*pickle"),
+        ({"train_jpeg": np.zeros(9, np.uint8)}, "no .npz of images.*offsets"),
+        ({"train_jpeg": np.zeros(9, np.uint8), "train_offsets": np.array([0, 9])}, "no .npz of images"),
+        ({"train_jpeg": np.zeros(9, np.uint8), "train_offsets": np.array(9)}, "no .npz of images"),
+        ({"x_train": np.zeros((6, 8, 9))}, "train: expected uint8.*float64 of shape"),
+        ({"x_test": np.zeros((2, 64), np.uint8)}, r"test: expected uint8.*uint8 of shape \(2, 64, 1\)"),
+        ({"x_train": np.zeros((6, 7, 9), np.uint8)}, "train: expected uint8.*8 x 8"),
+        ({"x_train": np.zeros((6, 8, 9, 2), np.uint8)}, "train: expected uint8.*1 or 3"),
+        ({"x_test": np.zeros((0, 8, 9), np.uint8)}, "test: expected uint8"),
+        ({"x_test": np.zeros((2, 9, 9), np.uint8)}, "images of one shape"),
+        ({"y_train": np.arange(5)}, r"train: expected 6 labels.*shape \(5,\)"),
+        ({"y_train": np.eye(6, dtype=int)}, r"train: expected 6 labels.*argmax.*shape \(6, 6\)"),
+        ({"y_test": np.array(["a", "b"])}, "test: expected 2 labels.*<U1"),
+        ({"y_test": np.zeros(2)}, "test: expected 2 labels.*float64"),
+        ({"y_test": np.array([0, -1])}, r"test: expected 2 labels.*\[ 0 -1\]"),
+        ({"y_test": np.array([0, 3])}, "only with classes to train with.*up to 2 and 3"),
+        ({"y_train": np.zeros(6, int), "y_test": np.zeros(2, int)}, "two classes or more"),
+    ],
+)
+def test_other_images_are_refused(tmp_path, changes, message):
+    np.savez(tmp_path / "a.npz", **images(**changes))
+    with pytest.raises(InvalidArgumentError, match=f"a.npz.*{message}"):
+        residual.data(tmp_path / "a.npz", 0)
+
+
+def test_images_are_read(tmp_path):
+    kept = images()
+    for x, y in ((kept["x_train"], kept["y_train"]), (kept["x_train"][..., None], kept["y_train"][:, None])):
+        np.savez(tmp_path / "a.npz", **images(x_train=x, y_train=y))
+        _, train_set, test_set = residual.data(tmp_path / "a.npz", 0)
+        for (codes, labels), part in ((train_set, "train"), (test_set, "test")):
+            np.testing.assert_array_equal(codes, kept[f"x_{part}"][..., None])
+            np.testing.assert_array_equal(labels, kept[f"y_{part}"])
+
+
+def test_files_that_are_no_npz_are_refused(tmp_path):
+    np.save(tmp_path / "array.npy", np.zeros(3))
+    (tmp_path / "empty.npz").touch()
+    (tmp_path / "text.npz").write_text("nothing")
+    (tmp_path / "cut.npz").write_bytes(b"PK\x03\x04 nothing")
+    for name in ("array.npy", "empty.npz", "text.npz", "cut.npz"):
+        result = CliRunner().invoke(residual.main, ["--data", str(tmp_path / name)], terminal_width=1000)
+        assert result.exit_code == 2 and "Invalid value for --data" in result.output, result.output
+        assert f"{name} is no .npz of images" in result.output
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("start", [[], ["--scratch"]])
 def test_residual(tmp_path, start):
