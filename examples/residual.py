@@ -57,7 +57,10 @@ def data(path, seed):
         with np.load(path) as file:
             sets = _sets(file)
     except (LookupError, TypeError, ValueError, EOFError, *_BROKEN) as error:
-        raise InvalidArgumentError(f"{path} is no .npz of images as `--help` says: {error}") from error
+        raise InvalidArgumentError(
+            f"{path} is no .npz of images; expected what the top of {pathlib.Path(__file__).name} lists. "
+            f"Received: {error}"
+        ) from error
     return IMAGES, *_checked(path, *sets)
 
 
