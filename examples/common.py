@@ -1,5 +1,6 @@
 """What the examples share: training one of our nets or its float twin, then shipping it."""
 
+import contextlib
 import functools
 import json
 import pathlib
@@ -12,6 +13,7 @@ from rich.table import Table
 
 import keras_gxnor
 from keras_gxnor import converters
+from keras_gxnor.errors import InvalidArgumentError
 
 console = Console()
 
@@ -38,6 +40,19 @@ def options(epochs, out):
         return command
 
     return decorate
+
+
+@contextlib.contextmanager
+def given(option):
+    """Makes what is wrong with the data of an option one message of click's, without a traceback.
+
+    Args:
+        option: Its name, as `"--data"`.
+    """
+    try:
+        yield
+    except InvalidArgumentError as error:
+        raise click.BadParameter(str(error), param_hint=option) from error
 
 
 def quicker(quick, epochs, train_set, test_set):

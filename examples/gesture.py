@@ -8,7 +8,7 @@ machine might see, each with another speed, strength, tilt, start and noise. The
 works, and are no measure for real gestures.
 
 --data takes a folder with one sub-folder a class of `.csv` files: 128 lines each of three numbers, the
-acceleration along x, y and z in g, without a heading. A fifth of the files is held out. The device
+acceleration along x, y and z in g, without a heading. A fifth of each class is held out. The device
 feeds int8 codes of 1/32 g, which is what most sensors of +-4 g give in their low-resolution mode.
 """
 
@@ -23,7 +23,7 @@ import keras_gxnor
 from keras_gxnor.errors import InvalidArgumentError
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
-from common import block, kind, options, quicker, save, show, train_and_ship
+from common import block, given, kind, options, quicker, save, show, train_and_ship
 
 STEPS, RATE, AXES = 128, 64, 3
 # A power of two, so that Keras' own float sums are exact; -4 g to 3.97 g.
@@ -97,30 +97,48 @@ def _codes(g) -> np.ndarray:
 def read(folder):
     """(names, (train codes, labels), (test codes, labels)) of a folder as the docstring says.
 
+    Sub-folders without a `.csv` file, and those whose names start with `.`, are no classes.
+
     Raises:
-        InvalidArgumentError: if there are not two classes, or a file is not as said.
+        InvalidArgumentError: if there are not two classes, one has not five files, or a file is not
+            as said.
     """
-    folders = sorted(p for p in pathlib.Path(folder).iterdir() if p.is_dir())
-    paths = [(path, label) for label, place in enumerate(folders) for path in sorted(place.glob("*.csv"))]
-    if len(folders) < 2 or len(paths) < 10:
+    classes = {
+        place.name: [path for path in sorted(place.glob("*.csv")) if path.is_file()]
+        for place in sorted(pathlib.Path(folder).iterdir())
+        if place.is_dir() and not place.name.startswith(".")
+    }
+    classes = {name: paths for name, paths in classes.items() if paths}
+    if len(classes) < 2 or min(map(len, classes.values())) < 5:
+        counts = {name: len(paths) for name, paths in classes.items()}
         raise InvalidArgumentError(
-            "Expected a folder with two sub-folders or more, of ten `.csv` files in all or more. "
-            f"Received: {folder} with {len(folders)} and {len(paths)}"
+            "Expected a folder with two sub-folders or more, each of five `.csv` files or more. "
+            f"Received: {folder} with {counts}"
         )
-    windows = []
-    for path, _ in paths:
-        try:
-            window = np.loadtxt(path, delimiter=",", ndmin=2)
-        except ValueError as error:
-            raise InvalidArgumentError(f"{path} must hold numbers with commas: {error}") from error
-        if window.shape != (STEPS, AXES):
-            raise InvalidArgumentError(f"{path} must hold {STEPS} x {AXES} numbers. Received: {window.shape}")
-        windows.append(window)
-    order = np.random.default_rng(0).permutation(len(paths))
-    held_out = order % 5 == 4
-    codes, labels = _codes(np.stack(windows)), np.array([label for _, label in paths])
+    codes = _codes(np.stack([_window(path) for paths in classes.values() for path in paths]))
+    labels = np.repeat(np.arange(len(classes)), [len(paths) for paths in classes.values()])
+    order = np.random.default_rng(0).permutation(len(labels))
+    held_out = np.zeros(len(labels), bool)
+    for label in range(len(classes)):
+        held_out[np.flatnonzero(labels[order] == label)[4::5]] = True
     sets = [(codes[part], labels[part]) for part in (order[~held_out], order[held_out])]
-    return [p.name for p in folders], *sets
+    return list(classes), *sets
+
+
+def _window(path) -> np.ndarray:
+    """Accelerations (STEPS, AXES) in g."""
+    try:
+        window = np.loadtxt(path, delimiter=",", ndmin=2)
+    except ValueError as error:
+        raise InvalidArgumentError(f"{path} must hold numbers with commas: {error}") from error
+    if window.shape != (STEPS, AXES):
+        raise InvalidArgumentError(f"{path} must hold {STEPS} x {AXES} numbers. Received: {window.shape}")
+    if not np.isfinite(window).all():
+        row, axis = np.argwhere(~np.isfinite(window))[0]
+        raise InvalidArgumentError(
+            f"{path} must hold finite numbers. Received: {window[row, axis]} in line {row + 1}"
+        )
+    return window
 
 
 def build(classes, discrete=True):
@@ -149,7 +167,8 @@ def build(classes, discrete=True):
 def main(folder, epochs, seed, out, quick):
     """Trains, exports and verifies a ternary 1-D net on accelerations."""
     if folder:
-        names, *sets = read(folder)
+        with given("--data"):
+            names, *sets = read(folder)
     else:
         names, sets = CLASSES, (synthetic(6000, seed + 1), synthetic(1000, seed + 2))
     epochs, train_set, test_set, limits = quicker(quick, epochs, *sets)

@@ -31,7 +31,7 @@ import keras
 import keras_gxnor
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
-from common import block, console, kind, options, quicker, save, scaled, ship, show, train_twins
+from common import block, console, given, kind, options, quicker, save, scaled, ship, show, train_twins
 from keyword_spotter import device, words
 from keyword_spotter.log_mel import BANDS, FRAMES, log_mel
 
@@ -61,7 +61,7 @@ def build(classes, discrete=True):
 def data(folder, chosen, quick, seed):
     """(words, (train pcm, labels), (test pcm, labels))."""
     if folder:
-        return words.read(folder, chosen and chosen.split(","))
+        return words.read(folder, chosen and [name.strip() for name in chosen.split(",")])
     clips, held_out = (600, 100) if quick else (CLIPS, HELD_OUT)
     return words.WORDS, words.synthetic(clips, seed + 1), words.synthetic(held_out, seed + 2)
 
@@ -72,7 +72,8 @@ def data(folder, chosen, quick, seed):
 @options(epochs=6, out="build/keywords")
 def main(folder, chosen, epochs, seed, out, quick):
     """Trains, exports and verifies a keyword spotter, and runs it in C from samples to word."""
-    names, *sounds = data(folder, chosen, quick, seed)
+    with given("--data, --words"):
+        names, *sounds = data(folder, chosen, quick, seed)
     console.print(f"features of {sum(len(pcm) for pcm, _ in sounds):,} clips of {len(names)} words")
     sets = [(log_mel(pcm)[..., None], labels) for pcm, labels in sounds]
     epochs, train_set, test_set, limits = quicker(quick, epochs, *sets)

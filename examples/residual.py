@@ -12,12 +12,14 @@ sum is an integer sum on the device as well, and the batch normalization behind 
 thresholds a channel: nothing between the pixels and the logits is rounded.
 
 --data takes an .npz with `x_train`, `y_train`, `x_test`, `y_test` (uint8 images of at least 8x8, gray
-or RGB), or with JPEG files end to end as `train_jpeg`, `train_offsets`, `train_label` and the
-same for `test`, where image i is bytes offsets[i] to offsets[i + 1].
+or RGB; integer labels 0, 1, 2 ...), or with JPEG files end to end as `train_jpeg`, `train_offsets`,
+`train_label` and the same for `test`, where image i is bytes offsets[i] to offsets[i + 1].
 """
 
 import pathlib
 import sys
+import zipfile
+import zlib
 
 import click
 import keras
@@ -27,17 +29,23 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
 import keras_gxnor
+from keras_gxnor.errors import InvalidArgumentError
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
-from common import kind, options, quicker, save, show, train_and_ship
+from common import given, kind, options, quicker, save, show, train_and_ship
 
 # A scale of 2^-k keeps Keras' own float sums exact. The pixels of the digits are 0..16.
 DIGITS = keras_gxnor.InputSpec(dtype="uint8", scale=1 / 8, zero_point=8)
 IMAGES = keras_gxnor.InputSpec(dtype="uint8", scale=1 / 128, zero_point=128)
+_BROKEN = (zipfile.BadZipFile, zlib.error, tf.errors.OpError)  # what damaged files raise
 
 
 def data(path, seed):
-    """(input spec, (train codes, labels), (test codes, labels)); codes are uint8 (n, h, w, channels)."""
+    """(input spec, (train codes, labels), (test codes, labels)); codes are uint8 (n, h, w, channels).
+
+    Raises:
+        InvalidArgumentError: if the file does not hold what the docstring says.
+    """
     if path is None:
         digits = load_digits()
         codes = digits.images.astype(np.uint8)[..., None]
@@ -45,16 +53,53 @@ def data(path, seed):
             codes, digits.target, test_size=360, random_state=seed, stratify=digits.target
         )
         return DIGITS, (x, y), (x_test, y_test)
-    with np.load(path) as file:
-        if "train_jpeg" in file:
-            sets = [
-                (_decoded(file[f"{part}_jpeg"], file[f"{part}_offsets"]), file[f"{part}_label"])
-                for part in ("train", "test")
-            ]
-        else:
-            sets = [(file[f"x_{part}"], file[f"y_{part}"]) for part in ("train", "test")]
-    sets = [(x if x.ndim == 4 else x[..., None], np.ravel(y).astype(int)) for x, y in sets]
-    return IMAGES, *sets
+    try:
+        with np.load(path) as file:
+            sets = _sets(file)
+    except (LookupError, TypeError, ValueError, EOFError, *_BROKEN) as error:
+        raise InvalidArgumentError(
+            f"{path} is no .npz of images; expected what the top of {pathlib.Path(__file__).name} lists. "
+            f"Received: {error}"
+        ) from error
+    return IMAGES, *_checked(path, *sets)
+
+
+def _sets(file):
+    """[(images, labels) to train with, (images, labels) to test with], as they are in the file."""
+    if "train_jpeg" not in file:
+        return [(file[f"x_{part}"], file[f"y_{part}"]) for part in ("train", "test")]
+    return [
+        (_decoded(file[f"{part}_jpeg"], file[f"{part}_offsets"]), file[f"{part}_label"])
+        for part in ("train", "test")
+    ]
+
+
+def _checked(path, train_set, test_set):
+    """Both sets as (codes (n, h, w, channels), labels (n,)), if they are images and their classes."""
+    made = []
+    for part, (x, y) in (("train", train_set), ("test", test_set)):
+        what = f"{path}, {part}: "
+        x = x if x.ndim == 4 else x[..., None]
+        form = x.dtype == np.uint8 and x.ndim == 4 and len(x)
+        if not form or min(x.shape[1:3]) < 8 or x.shape[3] not in (1, 3):
+            raise InvalidArgumentError(
+                f"{what}expected uint8 images (n, height, width) or (n, height, width, 1 or 3), of 8 x 8 "
+                f"or more. Received: {x.dtype} of shape {x.shape}"
+            )
+        if y.shape not in ((len(x),), (len(x), 1)) or y.dtype.kind not in "iu" or y.min() < 0:
+            raise InvalidArgumentError(
+                f"{what}expected {len(x)} labels, integers from 0 (one-hot ones: use argmax). "
+                f"Received: {y.dtype} of shape {y.shape}, {np.ravel(y)[:5]}"
+            )
+        made.append((x, y.ravel().astype(int)))
+    (x, y), (x_test, y_test) = made
+    if x.shape[1:] != x_test.shape[1:] or y.max() < y_test.max() or y.max() < 1:
+        raise InvalidArgumentError(
+            f"{path}: expected images of one shape, of two classes or more, and to test only with classes "
+            f"to train with. Received: {x.shape[1:]} and {x_test.shape[1:]}, labels up to {y.max()} and "
+            f"{y_test.max()}"
+        )
+    return made
 
 
 def _decoded(stream, offsets):
@@ -107,7 +152,8 @@ def discretized(model, x):
 @options(epochs=20, out="build/residual")
 def main(path, width, scratch, epochs, seed, out, quick):
     """Trains, exports and verifies a ternary residual network."""
-    spec, train_set, test_set = data(path, seed)
+    with given("--data"):
+        spec, train_set, test_set = data(path, seed)
     shape, classes = train_set[0].shape[1:], int(train_set[1].max()) + 1
     epochs, train_set, test_set, limits = quicker(quick, epochs, train_set, test_set)
     report = train_and_ship(

@@ -78,7 +78,8 @@ def read(folder, chosen=None):
     a tenth of the speakers is held out.
 
     Args:
-        folder: Path of it. Sub-folders whose names start with `_` are left out.
+        folder: Path of it. Sub-folders whose names start with `_` or `.`, or without a wav file, are
+            left out.
         chosen: Names of sub-folders to take; None for all.
 
     Returns:
@@ -86,27 +87,52 @@ def read(folder, chosen=None):
         int16 samples of shape (clips, SAMPLES), each clip cut or filled up with zeros.
 
     Raises:
-        InvalidArgumentError: if there are not two words, nothing to test on, or a file is no
-            mono wav of 16 bits at 16 kHz.
+        InvalidArgumentError: if there are not two words, one of `chosen` is not there, two have the
+            same C identifier, there is nothing to test on, or a file is no mono wav of 16 bits at
+            16 kHz.
     """
-    folders = [p for p in sorted(pathlib.Path(folder).iterdir()) if p.is_dir() and p.name[0] not in "_."]
-    folders = [p for p in folders if chosen is None or p.name in chosen]
+    found = _clips(folder, chosen)
     sets = {False: ([], []), True: ([], [])}
-    for label, place in enumerate(folders):
-        for path in sorted(place.glob("*.wav")):
+    for label, paths in enumerate(found.values()):
+        for path in paths:
             held_out = zlib.crc32(path.stem.split("_nohash_")[0].encode()) % 10 == 0
             sets[held_out][0].append(_samples(path))
             sets[held_out][1].append(label)
-    if len(folders) < 2 or not all(labels for _, labels in sets.values()):
+    if len(found) < 2 or not all(labels for _, labels in sets.values()):
         raise InvalidArgumentError(
             "Expected a folder with two sub-folders of wav files or more, some of them of held-out "
-            f"speakers. Received: {folder} with {[p.name for p in folders]} and "
+            f"speakers. Received: {folder} with {list(found)} and "
             f"{len(sets[False][1])} + {len(sets[True][1])} files"
         )
     rng = np.random.default_rng(0)
     shuffled = [(rng.permutation(len(labels)), pcm, labels) for pcm, labels in sets.values()]
     made = [(np.stack(pcm)[order], np.array(labels)[order]) for order, pcm, labels in shuffled]
-    return [identifier(p.name) for p in folders], *made
+    return [identifier(name) for name in found], *made
+
+
+def _clips(folder, chosen) -> dict:
+    """{name of a sub-folder: its wav files}."""
+    found = {
+        place.name: [path for path in sorted(place.glob("*.wav")) if path.is_file()]
+        for place in sorted(pathlib.Path(folder).iterdir())
+        if place.is_dir() and place.name[0] not in "_."
+    }
+    found = {name: paths for name, paths in found.items() if paths}
+    missing = [name for name in chosen or () if name not in found]
+    if missing:
+        raise InvalidArgumentError(
+            f"Expected words out of {list(found)}, the sub-folders of {folder} with wav files. "
+            f"Received: {missing}"
+        )
+    found = {name: paths for name, paths in found.items() if chosen is None or name in chosen}
+    names = [identifier(name) for name in found]
+    same = [name for name, made in zip(found, names) if names.count(made) > 1]
+    if same:
+        raise InvalidArgumentError(
+            f"Expected sub-folders of {folder} that differ in letters a-z or digits, all that is left of "
+            f"their names in C; rename all but one. Received: {same}"
+        )
+    return found
 
 
 def _samples(path) -> np.ndarray:
@@ -120,6 +146,10 @@ def _samples(path) -> np.ndarray:
         raise InvalidArgumentError(
             f"{path} must be mono, 16 bits, {RATE} Hz; convert it, as with `sox in.wav -r {RATE} -b 16 "
             f"-c 1 out.wav`. Received: {form[2]} channel(s), {form[1]} bits, {form[0]} Hz"
+        )
+    if len(data) % 2:
+        raise InvalidArgumentError(
+            f"{path} is cut off in the middle of a sample: 16 bits each. Received: {len(data)} bytes of them"
         )
     pcm = np.frombuffer(data, "<i2").astype(np.int16)[:SAMPLES]
     return np.pad(pcm, (0, SAMPLES - len(pcm)))

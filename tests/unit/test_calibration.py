@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from keras_gxnor import DiscreteActivation, QuantizedReLU, calibrate
 from keras_gxnor.errors import InvalidArgumentError
@@ -83,3 +84,80 @@ def test_refusals_leave_the_model_as_it_was():
     assert model.layers[0].quantizer == model.layers[0].resolved() == QuantizedReLU("uint8", 2.0)
     with pytest.raises(InvalidArgumentError, match="no DiscreteActivation"):
         calibrate(keras.Sequential([keras.Input((1,)), DiscreteActivation()]), np.float32([[1]]))
+
+
+def _two(structure=list):
+    a, b = keras.Input((2,), name="a"), keras.Input((3,), name="b")
+    inputs = [a, b] if structure is list else {"a": a, "b": b}
+    return keras.Model(inputs, DiscreteActivation("uint8", name="relu")(L.Concatenate()([a, b])))
+
+
+class _Subclass(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.relu = DiscreteActivation("uint8", name="relu")
+
+    def call(self, x):
+        return self.relu(x)
+
+
+ONES, MORE = np.ones((5, 2), np.float32), np.full((5, 3), 7, np.float32)
+
+
+@pytest.mark.parametrize(
+    "x, received",
+    [
+        (None, "Received: x=None"),
+        (ONES[:0, :1], r"at least one.*Received: x=ndarray of shape \(0, 1\), float32"),
+        ([[1.0], [2.0]], "array of numbers.*Received: x="),
+        (tf.data.Dataset.from_tensors(ONES), "array of numbers.*Received: x=<_TensorDataset"),
+        (np.array([[None]]), "array of numbers.*object"),
+        (ONES, r"inputs of model.*\(None, 1\).*Received: x=ndarray of shape \(5, 2\)"),
+        (ONES[:, 0], r"inputs of model.*Received: x=ndarray of shape \(5,\)"),
+        ([ONES[:, :1], ONES[:, :1]], "inputs of model.*Received: x="),
+        ({"other": ONES[:, :1]}, "inputs of model.*Received: x={'other'"),
+    ],
+)
+def test_other_samples_are_refused(x, received):
+    with pytest.raises(InvalidArgumentError, match=f"(?s){received}"):
+        calibrate(_relu(), x)
+
+
+@pytest.mark.parametrize("percentile", ["99", True, [99], np.nan, 0, 100.1])
+def test_other_percentiles_are_refused(percentile):
+    with pytest.raises(InvalidArgumentError, match=r"number in \(0, 100\]. Received: percentile="):
+        calibrate(_relu(), ONES[:, :1], percentile)
+
+
+@pytest.mark.parametrize("structure", [list, dict])
+def test_samples_of_several_inputs(structure):
+    assert calibrate(_two(structure), {"a": ONES, "b": MORE}, 100) == {"relu": 8.0}
+    if structure is list:
+        assert calibrate(_two(), (ONES, MORE), np.float32(100)) == {"relu": 8.0}
+    for x in ({"a": ONES}, {"a": MORE, "b": ONES}, {"a": ONES, "c": MORE}, [MORE, ONES]):
+        with pytest.raises(InvalidArgumentError, match=r"inputs of model .*a.*b.*Received: x="):
+            calibrate(_two(structure), x)
+    with pytest.raises(InvalidArgumentError, match="equally many"):
+        calibrate(_two(structure), {"a": ONES, "b": MORE[1:]})
+
+
+def test_models_that_are_not_built_are_refused():
+    model = _Subclass()
+    for unbuilt in (model, keras.Sequential([DiscreteActivation("uint8", name="relu")])):
+        with pytest.raises(InvalidArgumentError, match=r"must be built.*Received: .*\['relu'\]"):
+            calibrate(unbuilt, ONES)
+    model(ONES)
+    assert calibrate(model, MORE, 100) == {"relu": 8.0}
+    with pytest.raises(InvalidArgumentError, match=r"a Keras model. Received: model=3"):
+        calibrate(3, ONES)
+
+
+def test_an_error_in_a_later_layer_leaves_earlier_ranges_as_they_were():
+    relus = [DiscreteActivation("uint8", range=0.5, name=name) for name in ("first", "second")]
+    not_finite = L.Lambda(lambda x: x / 0.0)
+    model = keras.Sequential([keras.Input((2,)), relus[0], not_finite, relus[1]])
+    kept = [relu.quantizer for relu in relus]
+    with pytest.raises(InvalidArgumentError, match="`second` got NaN"):
+        calibrate(model, ONES)
+    assert [relu.quantizer for relu in relus] == kept == [relu.resolved() for relu in relus]
+    assert calibrate(keras.Sequential([model.inputs[0], relus[0]]), ONES, 100) == {"first": 2.0}

@@ -162,12 +162,87 @@ def test_other_wav_files_are_refused(tmp_path, rate, width, channels):
         words.read(tmp_path)
 
 
-def test_a_folder_of_recordings_is_read(tmp_path):
-    codes, _ = gesture.synthetic(20, 0)
+def test_what_is_no_word_is_left_out(tmp_path):
+    recorded(tmp_path, 30)
+    expected = words.read(tmp_path)
+    for folder in ("empty", ".git", "yes/q.wav"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / ".git" / "a.wav").write_bytes(b"no sound")
+    names, *sets = words.read(tmp_path)
+    assert names == expected[0]
+    for made, kept in zip(sets, expected[1:], strict=True):
+        np.testing.assert_array_equal(made[0], kept[0])
+        np.testing.assert_array_equal(made[1], kept[1])
+    assert keywords.data(tmp_path, "yes, no", quick=True, seed=0)[0] == names
+    for chosen in (["yes", "no", "bogus"], ["yes", "no", "empty"]):
+        with pytest.raises(InvalidArgumentError, match=rf"\['no', 'yes'\].*Received: \['{chosen[2]}'\]"):
+            words.read(tmp_path, chosen)
+
+
+def test_words_of_one_c_name_are_refused(tmp_path):
+    recorded(tmp_path, 30)
+    for name in ("y-s", "y_s"):
+        (tmp_path / name).mkdir()
+        words.write_wav(tmp_path / name / "a.wav", np.zeros(9, np.int16))
+    with pytest.raises(InvalidArgumentError, match=r"Received: \['y-s', 'y_s'\]"):
+        words.read(tmp_path)
+    assert words.read(tmp_path, ["yes", "no", "y-s"])[0] == ["no", "y_s", "yes"]
+
+
+def test_a_wav_file_cut_within_a_sample_is_refused(tmp_path):
+    recorded(tmp_path)
+    path = tmp_path / "yes" / "cut.wav"
+    words.write_wav(path, np.zeros(9, np.int16))
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(InvalidArgumentError, match=r"cut.wav is cut off.*Received: 17 bytes"):
+        words.read(tmp_path)
+
+
+def moved(folder, count=20):
+    """A folder of gestures: two classes, in turns."""
+    codes, _ = gesture.synthetic(count, 0)
     for i, window in enumerate(codes):
-        place = tmp_path / f"class{i % 2}"
+        place = folder / f"class{i % 2}"
         place.mkdir(exist_ok=True)
         np.savetxt(place / f"{i}.csv", window / 32, delimiter=",")
+    return codes
+
+
+def test_what_is_no_gesture_is_left_out(tmp_path):
+    moved(tmp_path)
+    expected = gesture.read(tmp_path)
+    for folder in ("empty", ".git", "class0/x.csv"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / ".git" / "a.csv").write_text("nothing")
+    names, *sets = gesture.read(tmp_path)
+    assert names == expected[0]
+    for made, kept in zip(sets, expected[1:], strict=True):
+        np.testing.assert_array_equal(made[0], kept[0])
+        np.testing.assert_array_equal(made[1], kept[1])
+
+
+def test_every_gesture_is_learned_and_tested(tmp_path):
+    moved(tmp_path, 40)
+    for path in sorted((tmp_path / "class1").glob("*.csv"))[5:]:
+        path.unlink()
+    _, (_, y), (_, y_test) = gesture.read(tmp_path)
+    assert np.bincount(y).tolist() == [16, 4] and np.bincount(y_test).tolist() == [4, 1]
+    next((tmp_path / "class1").glob("*.csv")).unlink()
+    with pytest.raises(InvalidArgumentError, match=r"five `.csv` files.*'class0': 20, 'class1': 4"):
+        gesture.read(tmp_path)
+
+
+@pytest.mark.parametrize("number", ["nan", "inf", "1e400"])
+def test_gestures_of_infinity_or_nan_are_refused(tmp_path, number):
+    moved(tmp_path)
+    (tmp_path / "class0" / "0.csv").write_text(f"0,0,0\n0,{number},0\n" + "0,0,0\n" * 126)
+    result = CliRunner().invoke(gesture.main, ["--data", str(tmp_path)], terminal_width=1000)
+    assert result.exit_code == 2 and "Invalid value for --data" in result.output, result.output
+    assert "0.csv must hold finite numbers" in result.output and "in line 2" in result.output
+
+
+def test_a_folder_of_recordings_is_read(tmp_path):
+    codes = moved(tmp_path)
     names, (x, y), (x_test, y_test) = gesture.read(tmp_path)
     assert names == ["class0", "class1"] and len(x) == 16 and len(x_test) == 4
     for window, label in zip([*x, *x_test], [*y, *y_test]):
@@ -200,6 +275,63 @@ def ran(module, folder, *arguments) -> dict:
         assert report[what] > 0, what
     assert 0 < report["float_accuracy"] <= 1
     return report
+
+
+def images(**changes):
+    """Arrays of an .npz as residual.py takes it, some of them replaced; None is left out."""
+    x = np.random.default_rng(0).integers(0, 256, (6, 8, 9)).astype(np.uint8)
+    arrays = {"x_train": x, "y_train": np.arange(6) % 3, "x_test": x[:2], "y_test": np.arange(2)}
+    return {name: array for name, array in {**arrays, **changes}.items() if array is not None}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"y_test": None}, "no .npz of images.*y_test"),
+        ({"x_train": np.array([None] * 6)}, "no .npz of images.*pickle"),
+        ({"train_jpeg": np.zeros(9, np.uint8)}, "no .npz of images.*offsets"),
+        ({"train_jpeg": np.zeros(9, np.uint8), "train_offsets": np.array([0, 9])}, "no .npz of images"),
+        ({"train_jpeg": np.zeros(9, np.uint8), "train_offsets": np.array(9)}, "no .npz of images"),
+        ({"x_train": np.zeros((6, 8, 9))}, "train: expected uint8.*float64 of shape"),
+        ({"x_test": np.zeros((2, 64), np.uint8)}, r"test: expected uint8.*uint8 of shape \(2, 64, 1\)"),
+        ({"x_train": np.zeros((6, 7, 9), np.uint8)}, "train: expected uint8.*8 x 8"),
+        ({"x_train": np.zeros((6, 8, 9, 2), np.uint8)}, "train: expected uint8.*1 or 3"),
+        ({"x_test": np.zeros((0, 8, 9), np.uint8)}, "test: expected uint8"),
+        ({"x_test": np.zeros((2, 9, 9), np.uint8)}, "images of one shape"),
+        ({"y_train": np.arange(5)}, r"train: expected 6 labels.*shape \(5,\)"),
+        ({"y_train": np.eye(6, dtype=int)}, r"train: expected 6 labels.*argmax.*shape \(6, 6\)"),
+        ({"y_test": np.array(["a", "b"])}, "test: expected 2 labels.*<U1"),
+        ({"y_test": np.zeros(2)}, "test: expected 2 labels.*float64"),
+        ({"y_test": np.array([0, -1])}, r"test: expected 2 labels.*\[ 0 -1\]"),
+        ({"y_test": np.array([0, 3])}, "only with classes to train with.*up to 2 and 3"),
+        ({"y_train": np.zeros(6, int), "y_test": np.zeros(2, int)}, "two classes or more"),
+    ],
+)
+def test_other_images_are_refused(tmp_path, changes, message):
+    np.savez(tmp_path / "a.npz", **images(**changes))
+    with pytest.raises(InvalidArgumentError, match=f"a.npz.*{message}"):
+        residual.data(tmp_path / "a.npz", 0)
+
+
+def test_images_are_read(tmp_path):
+    kept = images()
+    for x, y in ((kept["x_train"], kept["y_train"]), (kept["x_train"][..., None], kept["y_train"][:, None])):
+        np.savez(tmp_path / "a.npz", **images(x_train=x, y_train=y))
+        _, train_set, test_set = residual.data(tmp_path / "a.npz", 0)
+        for (codes, labels), part in ((train_set, "train"), (test_set, "test")):
+            np.testing.assert_array_equal(codes, kept[f"x_{part}"][..., None])
+            np.testing.assert_array_equal(labels, kept[f"y_{part}"])
+
+
+def test_files_that_are_no_npz_are_refused(tmp_path):
+    np.save(tmp_path / "array.npy", np.zeros(3))
+    (tmp_path / "empty.npz").touch()
+    (tmp_path / "text.npz").write_text("nothing")
+    (tmp_path / "cut.npz").write_bytes(b"PK\x03\x04 nothing")
+    for name in ("array.npy", "empty.npz", "text.npz", "cut.npz"):
+        result = CliRunner().invoke(residual.main, ["--data", str(tmp_path / name)], terminal_width=1000)
+        assert result.exit_code == 2 and "Invalid value for --data" in result.output, result.output
+        assert f"{name} is no .npz of images" in result.output
 
 
 @pytest.mark.slow
