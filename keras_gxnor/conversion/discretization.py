@@ -92,6 +92,7 @@ def discretize(
             model cannot be lowered with them.
         keep: Layers that get 8-bit weights (`"int8"`) instead of `kernel_space`: names, and
             `"first"` and `"last"` for those that read an input or make an output. () for none.
+            SeparableConv layers stay at `kernel_space`: their two kernels have no step between.
         calibration_data: Some hundred inputs of the model, an array or a structure of them as
             for `model.predict`. None: noise, so that thresholds come from the batch
             normalizations alone; give data if you have any.
@@ -155,7 +156,7 @@ def _decide(model, kernel_space, activation_space, filters, keep, on_unsupported
         )
     planner = Planner(found, kernel_space, _chosen(filters), tuple(keep))
     for change in planner.changes.values():
-        if change.keeps and change.space:
+        if change.keeps and change.space and not SWAPS[type(change.layer)].pair:
             change.space = _EIGHT_BITS
     if not any(change.space for change in planner.changes.values()):
         raise InvalidArgumentError(

@@ -1,5 +1,7 @@
 """discretize: architectures people bring train, lower, export and verify; what it decides is told."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -191,3 +193,44 @@ def test_an_embedding_of_tokens():
     model = keras_gxnor.discretize(parent, keep=(), calibration_data=tokens.astype("float32"), verbose=False)
     artifact = converters.convert(model, "c", input_spec=InputSpec(scale=1.0, zero_point=0), check=False)
     assert converters.verify(model, artifact, tokens, ["c_host"]).mismatches == {"c_host": 0}
+
+
+def test_keep_leaves_separable_kernels_that_8_bits_would_not_fit():
+    """Two kernels without a step between make one of int8, where an input of raw codes is read."""
+    read = [keras.Input((16, 16, 3)), L.SeparableConv2D(8, 3, activation="relu", name="first")]
+    parent = keras.Sequential([*read, L.GlobalAveragePooling2D(), L.Dense(3, name="last")])
+    codes = _codes(parent)
+    model = keras_gxnor.discretize(parent, calibration_data=_scaled(codes)[0], verbose=False)
+    found = [spaces.serialize(model.get_layer(name).kernel_space) for name in ("first", "last")]
+    assert found == ["ternary", "int8"] and "two kernels" in plan(parent)["first"].why
+    _verified(model, codes)
+
+
+@keras.saving.register_keras_serializable("test_discretize")
+class _Two(L.Layer):
+    def call(self, x):
+        return x, 2 * x
+
+
+@pytest.mark.parametrize("layer", [L.LSTM(4, return_state=True, name="many"), _Two(name="many")])
+def test_layers_of_several_tensors_are_named(layer):
+    x = keras.Input((8, 4))
+    parent = keras.Model(x, L.Dense(3)(L.Flatten()(layer(x)[1])))
+    for refuses in (plan, keras_gxnor.discretize, lambda model: lowering.from_keras(model, SPEC)):
+        with pytest.raises(UnsupportedLayerError, match=r"`many`.*one tensor"):
+            refuses(parent)
+
+
+@pytest.mark.parametrize("layer", [L.Embedding(9, 4, mask_zero=True, name="masks"), L.Masking(name="masks")])
+def test_masks_are_named(layer):
+    x = keras.Input((8,) if isinstance(layer, L.Embedding) else (8, 4))
+    parent = keras.Model(x, L.Dense(3)(L.GlobalAveragePooling1D()(layer(x))))
+    with pytest.raises(UnsupportedLayerError, match=r"`masks`.*(mask_zero=False|no Masking)"):
+        plan(parent)
+
+
+@pytest.mark.parametrize("function", [L.LeakyReLU(negative_slope=0.1), functools.partial(keras.ops.relu)])
+def test_activations_without_a_name(function):
+    parent = keras.Sequential([keras.Input((4,)), L.Dense(8, activation=function, name="a"), L.Dense(3)])
+    why = plan(parent)["a_step"].why
+    assert why.endswith(type(function).__name__)
