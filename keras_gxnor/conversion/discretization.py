@@ -107,7 +107,8 @@ def discretize(
     Raises:
         UnsupportedLayerError: if the model is subclassed, or if a layer has no discrete form
             and `on_unsupported="raise"`.
-        InvalidArgumentError: if an argument is none of those above, or nothing is swapped.
+        InvalidArgumentError: if an argument is none of those above, nothing is swapped, or
+            weights or what is computed of `calibration_data` are not finite.
 
     Example:
 
@@ -124,7 +125,7 @@ def discretize(
     if verbose:
         print(decisions)
     found, changes = planner.found, planner.changes
-    data, real = examples(found, calibration_data)
+    data, real = examples(model, found, calibration_data)
     measured = measure(found, changes, data, settled=real)
     quantizer = quantizers.get(activation_space)
     fits = {
@@ -147,10 +148,12 @@ def _decide(model, kernel_space, activation_space, filters, keep, on_unsupported
         raise InvalidArgumentError(
             f'`on_unsupported` must be "leave" or "raise". Received: {on_unsupported!r}'
         )
-    spaces.get(kernel_space), quantizers.get(activation_space)
+    spaces.get(kernel_space)
+    if quantizers.get(activation_space) is None:
+        raise InvalidArgumentError('`activation_space` must be a space, e.g. "ternary". Received: None')
     found = topology.read(model)
     names = {call.layer.name for call in found.calls}
-    if isinstance(keep, str) or not set(keep) <= {*_ENDS, *names}:
+    if not isinstance(keep, (tuple, list, set)) or not all(name in (*_ENDS, *names) for name in keep):
         raise InvalidArgumentError(
             f'`keep` must be a tuple of "first", "last" and names of layers. Received: keep={keep!r}'
         )
@@ -179,7 +182,13 @@ def _chosen(filters):
     if filters is None:
         return lambda layer: True
     if isinstance(filters, (str, re.Pattern)):
-        return lambda layer: re.search(filters, layer.name) is not None
+        try:
+            pattern = re.compile(filters)
+        except re.error as error:
+            raise InvalidArgumentError(
+                f"`filters` must be a regular expression: {error}. Received: {filters!r}"
+            ) from error
+        return lambda layer: pattern.search(layer.name) is not None
     if callable(filters):
         return lambda layer: bool(filters(layer))
     raise InvalidArgumentError(
