@@ -85,8 +85,24 @@ def _fixed(model, tensor) -> tuple[int, ...]:
     return shape
 
 
+def configuration(layer) -> dict:
+    """`layer.get_config()` of a layer or model.
+
+    Raises:
+        UnsupportedLayerError: if Keras cannot tell it.
+    """
+    try:
+        return layer.get_config()
+    except (TypeError, NotImplementedError) as error:
+        raise UnsupportedLayerError(
+            f"`{layer.name}` ({type(layer).__name__}) must have a configuration that Keras can write: "
+            "functions by name (no functools.partial), and `get_config` in layers of your own. "
+            f"Received: {error}"
+        ) from error
+
+
 def _functional_config(model) -> dict:
-    config = model.get_config()
+    config = configuration(model)
     readable = isinstance(config, dict) and "input_layers" in config and "layers" in config
     if not readable or not _is_keras_own(model):
         raise UnsupportedLayerError(

@@ -7,6 +7,7 @@ import keras
 from keras_gxnor.conversion.planning import Role
 from keras_gxnor.conversion.registry import ACTIVATIONS, SWAPS, absorbs
 from keras_gxnor.layers import DiscreteActivation
+from keras_gxnor.topology import configuration
 
 _L = keras.layers
 _REFUSED = ("constraint", "regularizer", "quantization_config")  # codes are small as they are
@@ -113,7 +114,7 @@ class Builder:
         return DiscreteActivation(**self._quantizers[id(layer)], name=name)
 
     def _clone(self, layer, change):
-        config = layer.get_config()
+        config = configuration(layer)
         if change.space:
             kept = {k: v for k, v in config.items() if k in _KEPT or not k.endswith(_REFUSED)}
             kept |= {"activation": None, "use_bias": False} if "use_bias" in kept else {}

@@ -9,6 +9,7 @@ from keras_gxnor.conversion.planning import Role
 from keras_gxnor.conversion.registry import ACTIVATIONS, activation_of
 from keras_gxnor.errors import InvalidArgumentError
 from keras_gxnor.quantizers import MultiStep
+from keras_gxnor.topology import configuration
 
 _EXAMPLES = 256
 _SAMPLE = 4096
@@ -146,7 +147,7 @@ def _run(layer, given, settled):
 
 def _linear(layer, given):
     """The same layer without its activation."""
-    linear = type(layer).from_config({**layer.get_config(), "activation": None})
+    linear = type(layer).from_config({**configuration(layer), "activation": None})
     linear.build(np.shape(given))
     linear.set_weights(layer.get_weights())
     return linear

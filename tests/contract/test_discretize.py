@@ -235,6 +235,12 @@ def test_activations_without_a_name(function):
     parent = keras.Sequential([keras.Input((4,)), L.Dense(8, activation=function, name="a"), L.Dense(3)])
     why = plan(parent)["a_step"].why
     assert why.endswith(type(function).__name__)
+    if isinstance(function, L.Layer):
+        assert keras_gxnor.discretize(parent, verbose=False).built
+    else:  # Keras itself cannot write it into a configuration
+        for model in (parent, keras.Model(parent.inputs, parent.outputs)):
+            with pytest.raises(UnsupportedLayerError, match="by name"):
+                keras_gxnor.discretize(model, verbose=False)
 
 
 def test_a_lambda_is_left_with_its_function():
