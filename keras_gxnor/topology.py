@@ -52,8 +52,8 @@ def read(model) -> Topology:
         model: A built `keras.Sequential` or Functional `keras.Model`.
 
     Raises:
-        UnsupportedLayerError: if the model is subclassed, uses a bare operation, or has an
-            input without a fixed shape.
+        UnsupportedLayerError: if the model is subclassed, uses a bare operation, has a layer
+            that makes several tensors, or an input without a fixed shape.
         InvalidArgumentError: if `model` is no Keras model or is not built.
 
     Example:
@@ -85,8 +85,24 @@ def _fixed(model, tensor) -> tuple[int, ...]:
     return shape
 
 
+def configuration(layer) -> dict:
+    """`layer.get_config()` of a layer or model.
+
+    Raises:
+        UnsupportedLayerError: if Keras cannot tell it.
+    """
+    try:
+        return layer.get_config()
+    except (TypeError, NotImplementedError) as error:
+        raise UnsupportedLayerError(
+            f"`{layer.name}` ({type(layer).__name__}) must have a configuration that Keras can write: "
+            "functions by name (no functools.partial), and `get_config` in layers of your own. "
+            f"Received: {error}"
+        ) from error
+
+
 def _functional_config(model) -> dict:
-    config = model.get_config()
+    config = configuration(model)
     readable = isinstance(config, dict) and "input_layers" in config and "layers" in config
     if not readable or not _is_keras_own(model):
         raise UnsupportedLayerError(
@@ -110,6 +126,12 @@ def _call(layer, inputs, first, calls) -> list[int]:
     """Appends the call of a layer or of all layers of a nested model; numbers of what it makes."""
     if isinstance(layer, keras.Model):
         return _unfold(layer, inputs, first, calls)
+    made = len(keras.tree.flatten(layer.output))
+    if made != 1:
+        raise UnsupportedLayerError(
+            f"Layer `{layer.name}` ({type(layer).__name__}) must make one tensor. Received: {made}. Nearest "
+            "supported form: a layer for each of them; of a recurrent layer, return_state=False."
+        )
     calls.append(Call(layer, tuple(inputs), first + len(calls)))
     return [calls[-1].output]
 
@@ -150,6 +172,7 @@ def _unfold(model, inputs, first, calls) -> list[int]:
         ready = [use for use in waiting if all((n, k) in made for n, k, _ in use[2])]
         for name, number, refs in ready:
             if name not in layers:
+                _refuse_masks(model)
                 raise UnsupportedLayerError(
                     f"`{name}` is a bare Keras operation, which has no exact integer form. Nearest "
                     "supported form: layers only, such as keras.layers.Add and Concatenate."
@@ -158,6 +181,18 @@ def _unfold(model, inputs, first, calls) -> list[int]:
             made[name, number] = _call(layers[name], sources, first, calls)
         waiting = [use for use in waiting if use not in ready]
     return [made[n, k][i] for n, k, i in _plain_refs(config["output_layers"])]
+
+
+def _refuse_masks(model):
+    """Names the layer that masks, since masks are what Keras' bare operations make of it."""
+    for layer in model.layers:
+        masking = isinstance(layer, keras.layers.Masking)
+        if masking or getattr(layer, "mask_zero", False):
+            raise UnsupportedLayerError(
+                f"Layer `{layer.name}` ({type(layer).__name__}) makes a mask, "
+                "which has no exact integer form: later layers would leave entries out. Nearest supported "
+                f"form: {'no Masking layer' if masking else 'mask_zero=False'}, the padding an entry as any."
+            )
 
 
 def _histories(value):

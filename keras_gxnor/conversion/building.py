@@ -7,6 +7,7 @@ import keras
 from keras_gxnor.conversion.planning import Role
 from keras_gxnor.conversion.registry import ACTIVATIONS, SWAPS, absorbs
 from keras_gxnor.layers import DiscreteActivation
+from keras_gxnor.topology import configuration
 
 _L = keras.layers
 _REFUSED = ("constraint", "regularizer", "quantization_config")  # codes are small as they are
@@ -113,11 +114,13 @@ class Builder:
         return DiscreteActivation(**self._quantizers[id(layer)], name=name)
 
     def _clone(self, layer, change):
-        config = layer.get_config()
+        config = configuration(layer)
         if change.space:
             kept = {k: v for k, v in config.items() if k in _KEPT or not k.endswith(_REFUSED)}
             kept |= {"activation": None, "use_bias": False} if "use_bias" in kept else {}
             return SWAPS[type(layer)].becomes(**kept, kernel_space=change.space)
+        if type(layer) is _L.Lambda:
+            return _same_lambda(layer, config)
         if isinstance(layer, ACTIVATIONS) and change.role is Role.STEP:
             return self._activation(layer, layer.name)
         if isinstance(layer, ACTIVATIONS) and change.role is Role.DROP:
@@ -127,3 +130,17 @@ class Builder:
         if absorbs(layer):
             config["use_bias"] = True
         return type(layer).from_config(config)
+
+
+def _same_lambda(layer, config):
+    """A Lambda of the same function, which Keras would not read from a configuration."""
+    shape = config.get("output_shape")
+    return _L.Lambda(
+        layer.function,
+        output_shape=None if isinstance(shape, dict) else shape,  # a function's: inferred anew
+        mask=layer.mask,
+        arguments=layer.arguments,
+        name=layer.name,
+        trainable=layer.trainable,
+        dtype=layer.dtype_policy,
+    )

@@ -7,7 +7,9 @@ import numpy as np
 
 from keras_gxnor.conversion.planning import Role
 from keras_gxnor.conversion.registry import ACTIVATIONS, activation_of
+from keras_gxnor.errors import InvalidArgumentError
 from keras_gxnor.quantizers import MultiStep
+from keras_gxnor.topology import configuration
 
 _EXAMPLES = 256
 _SAMPLE = 4096
@@ -38,7 +40,12 @@ def measure(found, changes, data, settled) -> dict:
         data: One array an input, as the model reads them.
         settled: Whether to trust the moving statistics of batch normalization; if not, those of
             `data` are taken, which make every layer see what it saw in training.
+
+    Raises:
+        InvalidArgumentError: if a layer has weights that are not finite, or computes such values.
     """
+    for change in changes.values():
+        _refuse_not_finite(change.layer, "has weights", *change.layer.get_weights())
     rng = np.random.default_rng(0)
     values, seen = dict(enumerate(data)), {}
     for call in found.calls:
@@ -55,14 +62,33 @@ def measure(found, changes, data, settled) -> dict:
         if change.role is Role.STEP or change.norm or change.step:
             ahead = change.role is Role.STEP and isinstance(call.layer, ACTIVATIONS)
             seen.setdefault(id(call.layer), []).append(np.asarray(given if ahead else linear))
+    for key, arrays in seen.items():
+        _refuse_not_finite(changes[key].layer, "reads or makes, of `calibration_data`, values", *arrays)
     return {key: _measured(arrays, rng) for key, arrays in seen.items()}
 
 
-def examples(found, data):
-    """(one array an input, whether they are real): a few examples, or noise if there are none."""
+def _refuse_not_finite(layer, what, *arrays):
+    if not all(np.isfinite(array).all() for array in arrays):
+        raise InvalidArgumentError(
+            f"Layer `{layer.name}` {what} that must be finite. Received: NaN or infinity. Take a model whose "
+            "training did not diverge, and data as it was trained on."
+        )
+
+
+def examples(model, found, data):
+    """(one array an input, whether they are real): a few examples, or noise if there are none.
+
+    Args:
+        model: The float model.
+        found: Its `Topology`.
+        data: `calibration_data` of `keras_gxnor.discretize`.
+
+    Raises:
+        InvalidArgumentError: if the data are not arrays of numbers in the shapes of the inputs.
+    """
     rng = np.random.default_rng(0)
     if data is not None:
-        flat = [np.asarray(x) for x in keras.tree.flatten(data)]
+        flat = _arrays(model, found, data)
         rows = rng.permutation(len(flat[0]))[:_EXAMPLES]
         return [x[rows] for x in flat], True
     made = []
@@ -72,6 +98,39 @@ def examples(found, data):
         size = (_EXAMPLES, *shape)
         made.append(rng.integers(0, min(tables), size) if tables else rng.uniform(-1, 1, size))
     return [x.astype("int32" if x.dtype.kind == "i" else "float32") for x in made], False
+
+
+def _arrays(model, found, data):
+    """One array an input, in the order of `found.inputs`."""
+    flat = _in_order(model, data)
+    made = [np.asarray(x) for x in flat] if len(flat) == len(found.inputs) else []
+    fit = [x.ndim and x.shape[1:] == shape and _is_number(x.dtype) for x, shape in zip(made, found.inputs)]
+    if not made or not all(fit) or len({len(x) for x in made}) != 1 or not len(made[0]):
+        expected = ", ".join(str((None, *shape)) for shape in found.inputs)
+        received = ", ".join(f"{x.dtype} {x.shape}" for x in made) or f"{len(flat)} arrays"
+        raise InvalidArgumentError(
+            "`calibration_data` must be arrays of numbers, one an input, with equally many examples (at "
+            f"least one), of shapes {expected}; take some batches of a Dataset or generator. "
+            f"Received: {type(data).__name__}, {received}"
+        )
+    return made
+
+
+def _in_order(model, data):
+    """The leaves of a structure of arrays, those of a dict by the names of the inputs."""
+    if not isinstance(data, dict):
+        return keras.tree.flatten(data)
+    by_name = not isinstance(model, keras.Sequential) and isinstance(model.input, dict)
+    names = sorted(model.input) if by_name else [tensor.name for tensor in model.inputs]
+    if set(data) != set(names):
+        raise InvalidArgumentError(
+            f"`calibration_data` must have the inputs' names as keys, {names}. Received: {list(data)}"
+        )
+    return keras.tree.flatten([data[name] for name in names])
+
+
+def _is_number(dtype):
+    return dtype.kind in "biuf" or dtype.name == "bfloat16"  # which NumPy does not know
 
 
 def _run(layer, given, settled):
@@ -88,7 +147,7 @@ def _run(layer, given, settled):
 
 def _linear(layer, given):
     """The same layer without its activation."""
-    linear = type(layer).from_config({**layer.get_config(), "activation": None})
+    linear = type(layer).from_config({**configuration(layer), "activation": None})
     linear.build(np.shape(given))
     linear.set_weights(layer.get_weights())
     return linear

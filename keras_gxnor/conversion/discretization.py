@@ -92,6 +92,7 @@ def discretize(
             model cannot be lowered with them.
         keep: Layers that get 8-bit weights (`"int8"`) instead of `kernel_space`: names, and
             `"first"` and `"last"` for those that read an input or make an output. () for none.
+            SeparableConv layers stay at `kernel_space`: their two kernels have no step between.
         calibration_data: Some hundred inputs of the model, an array or a structure of them as
             for `model.predict`. None: noise, so that thresholds come from the batch
             normalizations alone; give data if you have any.
@@ -106,7 +107,8 @@ def discretize(
     Raises:
         UnsupportedLayerError: if the model is subclassed, or if a layer has no discrete form
             and `on_unsupported="raise"`.
-        InvalidArgumentError: if an argument is none of those above, or nothing is swapped.
+        InvalidArgumentError: if an argument is none of those above, nothing is swapped, or
+            weights or what is computed of `calibration_data` are not finite.
 
     Example:
 
@@ -123,7 +125,7 @@ def discretize(
     if verbose:
         print(decisions)
     found, changes = planner.found, planner.changes
-    data, real = examples(found, calibration_data)
+    data, real = examples(model, found, calibration_data)
     measured = measure(found, changes, data, settled=real)
     quantizer = quantizers.get(activation_space)
     fits = {
@@ -146,16 +148,18 @@ def _decide(model, kernel_space, activation_space, filters, keep, on_unsupported
         raise InvalidArgumentError(
             f'`on_unsupported` must be "leave" or "raise". Received: {on_unsupported!r}'
         )
-    spaces.get(kernel_space), quantizers.get(activation_space)
+    spaces.get(kernel_space)
+    if quantizers.get(activation_space) is None:
+        raise InvalidArgumentError('`activation_space` must be a space, e.g. "ternary". Received: None')
     found = topology.read(model)
     names = {call.layer.name for call in found.calls}
-    if isinstance(keep, str) or not set(keep) <= {*_ENDS, *names}:
+    if not isinstance(keep, (tuple, list, set)) or not all(name in (*_ENDS, *names) for name in keep):
         raise InvalidArgumentError(
             f'`keep` must be a tuple of "first", "last" and names of layers. Received: keep={keep!r}'
         )
     planner = Planner(found, kernel_space, _chosen(filters), tuple(keep))
     for change in planner.changes.values():
-        if change.keeps and change.space:
+        if change.keeps and change.space and not SWAPS[type(change.layer)].pair:
             change.space = _EIGHT_BITS
     if not any(change.space for change in planner.changes.values()):
         raise InvalidArgumentError(
@@ -178,7 +182,13 @@ def _chosen(filters):
     if filters is None:
         return lambda layer: True
     if isinstance(filters, (str, re.Pattern)):
-        return lambda layer: re.search(filters, layer.name) is not None
+        try:
+            pattern = re.compile(filters)
+        except re.error as error:
+            raise InvalidArgumentError(
+                f"`filters` must be a regular expression: {error}. Received: {filters!r}"
+            ) from error
+        return lambda layer: pattern.search(layer.name) is not None
     if callable(filters):
         return lambda layer: bool(filters(layer))
     raise InvalidArgumentError(

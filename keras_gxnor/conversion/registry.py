@@ -20,12 +20,15 @@ class Swap:
         depthwise: Names of kernels (..., channels, multiplier), with outputs channel by channel.
         transposed: Whether a kernel is (..., outputs, inputs).
         table: Whether it looks its kernel up: it reads indices and makes codes, not sums.
+        pair: Whether two kernels meet without a step between: lowering may have to make one int8
+            kernel of both, and 8 bits times 8 bits do not fit.
     """
 
     becomes: type
     depthwise: tuple[str, ...] = ()
     transposed: bool = False
     table: bool = False
+    pair: bool = False
 
     def usual(self, name, kernel):
         """A float kernel as that of a convolution with groups, (..., inputs / groups, outputs)."""
@@ -55,8 +58,8 @@ SWAPS = {
     _L.Conv2DTranspose: Swap(layers.GXNORConv2DTranspose, transposed=True),
     _L.DepthwiseConv1D: Swap(layers.GXNORDepthwiseConv1D, depthwise=("kernel",)),
     _L.DepthwiseConv2D: Swap(layers.GXNORDepthwiseConv2D, depthwise=("kernel",)),
-    _L.SeparableConv1D: Swap(layers.GXNORSeparableConv1D, depthwise=("depthwise_kernel",)),
-    _L.SeparableConv2D: Swap(layers.GXNORSeparableConv2D, depthwise=("depthwise_kernel",)),
+    _L.SeparableConv1D: Swap(layers.GXNORSeparableConv1D, depthwise=("depthwise_kernel",), pair=True),
+    _L.SeparableConv2D: Swap(layers.GXNORSeparableConv2D, depthwise=("depthwise_kernel",), pair=True),
 }
 
 ACTIVATIONS = (_L.Activation, _L.ReLU, _L.LeakyReLU, _L.ELU, _L.PReLU, _L.Softmax)

@@ -41,14 +41,19 @@ def table(changes, names, activation_space) -> Table:
                 rows.append(Decision(change.layer.name, _was(change.layer), becomes, _why(change)))
             elif getattr(change, place):
                 inner = place == "step" and change.inner
-                why = f"in the place of {activation_of(change.layer).__name__}" if inner else _BETWEEN[place]
+                why = f"in the place of {_name(activation_of(change.layer))}" if inner else _BETWEEN[place]
                 rows.append(Decision(names[key, place], "", becomes, why))
     return Table(tuple(rows))
 
 
 def _was(layer):
     function = activation_of(layer)
-    return type(layer).__name__ + (f", {getattr(function, '__name__', function)}" if function else "")
+    return type(layer).__name__ + (f", {_name(function)}" if function else "")
+
+
+def _name(function):
+    """Of a function; the class of a layer, a functools.partial or another callable object."""
+    return getattr(function, "__name__", type(function).__name__)
 
 
 def _becomes(change, step):
@@ -67,6 +72,8 @@ def _why(change):
     reasons = []
     if change.space:
         how = "8 bits by `keep`" if change.keeps else "codes from the float kernel"
+        if change.keeps and SWAPS[type(change.layer)].pair:
+            how = "two kernels meet without a step between, 8 bits by `keep` do not fit"
         bias = ", bias into the normalization" if getattr(change.layer, "use_bias", False) else ""
         reasons.append(how + bias)
     if change.role is Role.DROP:

@@ -1,8 +1,11 @@
 """discretize: architectures people bring train, lower, export and verify; what it decides is told."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import keras_gxnor
 from keras_gxnor import DiscreteActivation, DSTOptimizer, InputSpec, converters, lowering, spaces
@@ -191,3 +194,114 @@ def test_an_embedding_of_tokens():
     model = keras_gxnor.discretize(parent, keep=(), calibration_data=tokens.astype("float32"), verbose=False)
     artifact = converters.convert(model, "c", input_spec=InputSpec(scale=1.0, zero_point=0), check=False)
     assert converters.verify(model, artifact, tokens, ["c_host"]).mismatches == {"c_host": 0}
+
+
+def test_keep_leaves_separable_kernels_that_8_bits_would_not_fit():
+    """Two kernels without a step between make one of int8, where an input of raw codes is read."""
+    read = [keras.Input((16, 16, 3)), L.SeparableConv2D(8, 3, activation="relu", name="first")]
+    parent = keras.Sequential([*read, L.GlobalAveragePooling2D(), L.Dense(3, name="last")])
+    codes = _codes(parent)
+    model = keras_gxnor.discretize(parent, calibration_data=_scaled(codes)[0], verbose=False)
+    found = [spaces.serialize(model.get_layer(name).kernel_space) for name in ("first", "last")]
+    assert found == ["ternary", "int8"] and "two kernels" in plan(parent)["first"].why
+    _verified(model, codes)
+
+
+@keras.saving.register_keras_serializable("test_discretize")
+class _Two(L.Layer):
+    def call(self, x):
+        return x, 2 * x
+
+
+@pytest.mark.parametrize("layer", [L.LSTM(4, return_state=True, name="many"), _Two(name="many")])
+def test_layers_of_several_tensors_are_named(layer):
+    x = keras.Input((8, 4))
+    parent = keras.Model(x, L.Dense(3)(L.Flatten()(layer(x)[1])))
+    for refuses in (plan, keras_gxnor.discretize, lambda model: lowering.from_keras(model, SPEC)):
+        with pytest.raises(UnsupportedLayerError, match=r"`many`.*one tensor"):
+            refuses(parent)
+
+
+@pytest.mark.parametrize("layer", [L.Embedding(9, 4, mask_zero=True, name="masks"), L.Masking(name="masks")])
+def test_masks_are_named(layer):
+    x = keras.Input((8,) if isinstance(layer, L.Embedding) else (8, 4))
+    parent = keras.Model(x, L.Dense(3)(L.GlobalAveragePooling1D()(layer(x))))
+    with pytest.raises(UnsupportedLayerError, match=r"`masks`.*(mask_zero=False|no Masking)"):
+        plan(parent)
+
+
+@pytest.mark.parametrize("function", [L.LeakyReLU(negative_slope=0.1), functools.partial(keras.ops.relu)])
+def test_activations_without_a_name(function):
+    parent = keras.Sequential([keras.Input((4,)), L.Dense(8, activation=function, name="a"), L.Dense(3)])
+    why = plan(parent)["a_step"].why
+    assert why.endswith(type(function).__name__)
+    if isinstance(function, L.Layer):
+        assert keras_gxnor.discretize(parent, verbose=False).built
+    else:  # Keras itself cannot write it into a configuration
+        for model in (parent, keras.Model(parent.inputs, parent.outputs)):
+            with pytest.raises(UnsupportedLayerError, match="by name"):
+                keras_gxnor.discretize(model, verbose=False)
+
+
+def test_a_lambda_is_left_with_its_function():
+    x = keras.Input((4,))
+    factor = keras.ops.convert_to_tensor(2.0)
+    made = L.Lambda(lambda v: v * factor, name="own", output_shape=lambda shape: shape)(L.Dense(5)(x))
+    parent = keras.Model(x, L.Dense(3)(made))
+    model = keras_gxnor.discretize(parent, verbose=False)
+    old, new = parent.get_layer("own"), model.get_layer("own")
+    assert new is not old and new.function is old.function
+    assert [row.layer for row in plan(parent).left] == ["own"]
+    assert model.predict(np.ones((2, 4)), verbose=0).shape == (2, 3)
+
+
+@pytest.mark.parametrize("weight", [0, 2])
+def test_weights_that_are_not_finite_are_named(weight):
+    parent = keras.Sequential([keras.Input((4,)), L.Dense(5, "relu", name="l0"), L.Dense(2, name="l2")])
+    parent.weights[weight].assign(np.nan * parent.weights[weight])
+    x = np.ones((8, 4), "float32")
+    for space in ("ternary", "uint8"):
+        with pytest.raises(InvalidArgumentError, match=rf"`l{weight}`.*finite"):
+            keras_gxnor.discretize(parent, "graded", space, calibration_data=x, verbose=False)
+
+
+def test_calibration_data_that_is_not_finite_names_the_layer():
+    parent = keras.Sequential([keras.Input((4,)), L.Dense(5, "relu", name="a"), L.Dense(2)])
+    with pytest.raises(InvalidArgumentError, match=r"`a`.*finite"):
+        keras_gxnor.discretize(parent, calibration_data=np.full((8, 4), np.inf), verbose=False)
+
+
+_X = np.random.default_rng(0).normal(size=(8, 4)).astype("float32")
+
+
+@pytest.mark.parametrize(
+    ("argument", "wrong"),
+    [
+        *[("keep", value) for value in (None, 3, ([],), "last", (3,))],
+        *[("filters", value) for value in ("(", 3)],
+        *[("activation_space", value) for value in (None, 3, "relu")],
+        *[("kernel_space", value) for value in (None, [], "float")],
+        *[("calibration_data", value) for value in ("x", 3, [[1.0, 2.0], [3.0]], [_X, _X], {"y": _X})],
+        *[("calibration_data", value) for value in (_X[:, :3], _X[0], _X[:0], _X.astype(str), [])],
+        ("calibration_data", tf.data.Dataset.from_tensor_slices(_X).batch(4)),
+        ("calibration_data", (row for row in _X)),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_wrong_arguments_are_named(argument, wrong):
+    parent = keras.Sequential([keras.Input((4,)), L.Dense(5, "relu"), L.Dense(2)])
+    with pytest.raises(InvalidArgumentError, match="Received: "):
+        keras_gxnor.discretize(parent, verbose=False, **{argument: wrong})
+
+
+def test_calibration_data_by_the_names_of_the_inputs():
+    """A dict in any order gives the model that a list in the order of the inputs gives."""
+    b, a = keras.Input((4,), name="b"), keras.Input((4,), name="a")
+    parent = keras.Model([b, a], L.Dense(2)(L.Subtract()([L.Dense(3, "relu")(b), L.Dense(3, "relu")(a)])))
+    data = [_X, 3 * _X + 1]
+    by_order, by_name, swapped = (
+        keras_gxnor.discretize(parent, calibration_data=given, reestimate=False, verbose=False).get_weights()
+        for given in (data, {"a": data[1], "b": data[0]}, data[::-1])
+    )
+    assert all(np.array_equal(one, other) for one, other in zip(by_order, by_name, strict=True))
+    assert not all(np.array_equal(one, other) for one, other in zip(by_order, swapped, strict=True))
