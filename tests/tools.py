@@ -52,3 +52,10 @@ def executed(program, folder=None, timeout=120):
         program, cwd=folder, capture_output=True, text=True, errors="replace", timeout=timeout
     )
     return done.returncode, done.stdout + done.stderr
+
+
+def thinned(cases, step: int):
+    """Cases for `parametrize` of which every `step`-th runs in `make test`, and the others as slow tests."""
+    tuples = [case if isinstance(case, tuple) else (case,) for case in cases]
+    marks = [[pytest.mark.slow] if place % step else [] for place in range(len(tuples))]
+    return [pytest.param(*case, marks=mark) for case, mark in zip(tuples, marks)]

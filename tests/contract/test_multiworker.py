@@ -117,6 +117,7 @@ def test_different_seeds_and_models_out_of_scope_are_refused(unbroken):
         assert outside.startswith("InvalidArgumentError") and "TF_CONFIG with 2 workers" in outside
 
 
+@pytest.mark.slow
 def test_a_killed_worker_and_a_restart_end_like_no_break(unbroken, tmp_path):
     """TensorFlow's engine has no way to let one worker back in: both are started again."""
     folder, logs = tmp_path / "checkpoints", tmp_path / "killed"

@@ -6,6 +6,7 @@ import pytest
 
 import keras_gxnor
 from tests.contract.nets import cnn, compile_dst, data, ids, kernels
+from tests.tools import thinned
 
 RULES = [
     "momentum",
@@ -29,7 +30,7 @@ class Watch(keras.callbacks.Callback):
             self.values.update(np.unique(kernel.numpy()).tolist())
 
 
-@pytest.mark.parametrize("rule", RULES, ids=ids)
+@pytest.mark.parametrize("rule", thinned(RULES, 2), ids=ids)
 @pytest.mark.parametrize("mode", ["graph", "eager", "xla"])
 def test_kernels_are_int8_before_during_and_after_fit(rule, mode):
     model, watch = cnn(), Watch()
@@ -45,11 +46,14 @@ def test_kernels_are_int8_before_during_and_after_fit(rule, mode):
 
 @pytest.mark.parametrize(
     "rule, jit, policy",
-    [
-        *((rule, jit, "float32") for rule in RULES for jit in (False, True)),
-        *((rule, False, "mixed_float16") for rule in RULES),
-        *((rule, True, "mixed_bfloat16") for rule in RULES[:2]),
-    ],
+    thinned(
+        [
+            *((rule, jit, "float32") for jit in (False, True) for rule in RULES),
+            *((rule, False, "mixed_float16") for rule in RULES),
+            *((rule, True, "mixed_bfloat16") for rule in RULES[:2]),
+        ],
+        2,
+    ),
     ids=ids,
 )
 def test_every_kernel_moves_in_one_step(rule, jit, policy):
@@ -65,7 +69,7 @@ def test_every_kernel_moves_in_one_step(rule, jit, policy):
         assert kernel.dtype == "int8"
 
 
-@pytest.mark.parametrize("order", range(8))
+@pytest.mark.parametrize("order", thinned(range(8), 3))
 def test_every_space_trains(order):
     model = cnn(f"z{order}", f"z{order}")
     x, y = data(32)
@@ -115,8 +119,8 @@ def _trained(seed, jit=False, rule="momentum"):
     return b"".join(w.tobytes() for w in model.get_weights())
 
 
-@pytest.mark.parametrize("rule", ["momentum", "adam"])
-@pytest.mark.parametrize("jit", [False, True])
+@pytest.mark.parametrize("rule", thinned(["momentum", "adam"], 2))
+@pytest.mark.parametrize("jit", thinned([False, True], 2))
 def test_one_seed_gives_one_network(jit, rule):
     first = _trained(5, jit, rule)
     assert first == _trained(5, jit, rule)

@@ -11,6 +11,7 @@ import tensorflow as tf
 import keras_gxnor
 from keras_gxnor.callbacks import Checkpoint, batches, files
 from keras_gxnor.errors import CheckpointError, InvalidArgumentError
+from tests.tools import thinned
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(46, 6)).astype(np.float32), RNG.integers(0, 3, 46)
@@ -100,7 +101,7 @@ def _resumes(tmp_path, stops=(5, 13), **run):
 KINDS = ["packed", "schedule", "adam rule", "accumulation", "loss scale", "ema", "keras"]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", thinned(KINDS, 4))
 def test_resumes_exactly_with_every_optimizer(kind, tmp_path):
     checkpoint = _resumes(tmp_path, kind=kind)
     assert sorted(checkpoint.history) == ["accuracy", "loss"]
@@ -194,7 +195,7 @@ def _damage(path, how):
     path.write_bytes({"cut": data[:-1], "empty": b"", "text": b"hello" * 99, "flip": flipped}[how])
 
 
-@pytest.mark.parametrize("how", ["cut", "empty", "text", "flip"])
+@pytest.mark.parametrize("how", thinned(["cut", "empty", "text", "flip"], 4))
 def test_damaged_newest_falls_back_with_a_warning(how, tmp_path):
     whole, pieces = _started(tmp_path)
     _run(whole)
@@ -308,7 +309,7 @@ def test_another_model_is_refused_unchanged(change, words, tmp_path):
 OTHERS = [{"batch_size": 5}, {"seed": 5}, {"shuffle": False}, {"x": X[1:]}, {"x": X + 1}, None]
 
 
-@pytest.mark.parametrize("other", OTHERS)
+@pytest.mark.parametrize("other", thinned(OTHERS, 3))
 def test_other_data_are_refused(other, tmp_path):
     _run(tmp_path, 5)
     checkpoint = Checkpoint(tmp_path)

@@ -9,6 +9,7 @@ import keras_gxnor
 from keras_gxnor import DiscreteSpace, increments, transitions
 from keras_gxnor.errors import InvalidArgumentError
 from tests.contract.nets import cnn, compile_dst, data, kernels
+from tests.tools import thinned
 
 # Every optimizer of Keras that has a step of its own.
 OPTIMIZERS = [
@@ -138,6 +139,7 @@ def test_fire_jumps_for_certain(half_range, m):
     assert (transitions.transition(codes, increment, bits(), space, m).numpy() == 1).all()
 
 
+@pytest.mark.slow
 def test_increments_of_keras_rules_die_out_without_gradients():
     """Else the optimizer pulls at the codes from a hidden float weight."""
     for name in OPTIMIZERS:
@@ -197,7 +199,7 @@ def test_a_rule_of_ones_own():
         assert np.array_equal(kernel.numpy()[clear], np.clip(old - np.sign(gradient), -1, 1)[clear])
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("name", thinned(OPTIMIZERS, 3))
 def test_any_keras_optimizer_is_a_rule(name, tmp_path):
     model, (x, y) = cnn(), data(32)
     before = [k.numpy() for k in kernels(model)]
