@@ -71,29 +71,17 @@ def steps(chain, op: g.Quantize, low, high) -> np.ndarray:
     return found.astype(np.int64)
 
 
-class _Rewriter:
-    """Builds the new nodes; `place` maps old indices to new ones. What becomes unread is pruned later."""
+class _Rewriter(rewrites.Builder):
+    """Gives every Quantize a rising kernel of its own."""
 
     def __init__(self, graph):
-        self.graph = graph
+        super().__init__(graph)
         self.types = graph.check()
-        self.nodes: list[g.Node] = []
-        self.made: list[g.TensorType] = []
-        self.place: dict[int, int] = {}
 
-    def run(self) -> g.Graph:
-        for index, node in enumerate(self.graph.nodes):
-            quantize = isinstance(node.op, g.Quantize)
-            inputs = (self.place[i] for i in node.inputs)
-            self.place[index] = self.relu(index) if quantize else self.append(node.name, node.op, *inputs)
-        outputs = tuple(self.place[i] for i in self.graph.outputs)
-        return g.Graph(tuple(self.nodes), outputs, self.graph.name)
-
-    def append(self, name, op, *inputs) -> int:
-        node = g.Node(name, op, inputs)
-        self.made.append(g.infer(node, *(self.made[i] for i in inputs)))
-        self.nodes.append(node)
-        return len(self.nodes) - 1
+    def rewritten(self, node, *inputs) -> int:
+        if isinstance(node.op, g.Quantize):
+            return self.relu(self.graph.nodes.index(node))
+        return self.append(node.name, node.op, *inputs)
 
     def relu(self, index) -> int:
         node = self.graph.nodes[index]

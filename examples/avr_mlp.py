@@ -20,30 +20,24 @@ import sys
 import click
 import keras
 import numpy as np
-from sklearn.datasets import load_digits
-from sklearn.model_selection import train_test_split
 
 import keras_gxnor
 from keras_gxnor import converters, reference
 from keras_gxnor.converters.c_selftest import fnv
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
+import digits
 from common import block, console, layer_types, options, quicker, save, ship, show, train_twins
 
-# Pixels are 0..16. A scale of 2^-3 keeps Keras' own float sums exact: x = (q - 8) / 8.
-SPEC = keras_gxnor.InputSpec(dtype="uint8", scale=1 / 8, zero_point=8)
+SPEC = digits.SPEC
 CHIP, FLASH, RAM = "atmega328p", 32 * 1024, 2 * 1024
 IMAGES = 20  # that the program holds
 
 
 def data(seed):
     """((train codes, labels), (test codes, labels)); codes are uint8 (n, 64)."""
-    digits = load_digits()
-    codes = digits.data.astype(np.uint8)
-    x, x_test, y, y_test = train_test_split(
-        codes, digits.target, test_size=360, random_state=seed, stratify=digits.target
-    )
-    return (x, y), (x_test, y_test)
+    x, x_test, y, y_test = digits.data(seed)
+    return (x.reshape(-1, 64), y), (x_test.reshape(-1, 64), y_test)
 
 
 def build(discrete=True):

@@ -24,12 +24,12 @@ SPEC = keras_gxnor.InputSpec(dtype="uint8", scale=1 / 8, zero_point=8)
 HELD_OUT = 360
 
 
-def data():
-    """(train codes, test codes, train labels, test labels); codes are uint8 (n, 8, 8, 1)."""
+def data(seed=0):
+    """(train codes, test codes, train labels, test labels) of a split; codes are uint8 (n, 8, 8, 1)."""
     digits = load_digits()
     codes = digits.images.astype(np.uint8)[..., None]
     return train_test_split(
-        codes, digits.target, test_size=HELD_OUT, random_state=0, stratify=digits.target
+        codes, digits.target, test_size=HELD_OUT, random_state=seed, stratify=digits.target
     )
 
 

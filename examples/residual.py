@@ -25,17 +25,15 @@ import click
 import keras
 import numpy as np
 import tensorflow as tf
-from sklearn.datasets import load_digits
-from sklearn.model_selection import train_test_split
 
 import keras_gxnor
 from keras_gxnor.errors import InvalidArgumentError
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
+import digits
 from common import given, kind, options, quicker, save, show, train_and_ship
 
-# A scale of 2^-k keeps Keras' own float sums exact. The pixels of the digits are 0..16.
-DIGITS = keras_gxnor.InputSpec(dtype="uint8", scale=1 / 8, zero_point=8)
+# A scale of 2^-k keeps Keras' own float sums exact.
 IMAGES = keras_gxnor.InputSpec(dtype="uint8", scale=1 / 128, zero_point=128)
 _BROKEN = (zipfile.BadZipFile, zlib.error, tf.errors.OpError)  # what damaged files raise
 
@@ -47,12 +45,8 @@ def data(path, seed):
         InvalidArgumentError: if the file does not hold what the docstring says.
     """
     if path is None:
-        digits = load_digits()
-        codes = digits.images.astype(np.uint8)[..., None]
-        x, x_test, y, y_test = train_test_split(
-            codes, digits.target, test_size=360, random_state=seed, stratify=digits.target
-        )
-        return DIGITS, (x, y), (x_test, y_test)
+        x, x_test, y, y_test = digits.data(seed)
+        return digits.SPEC, (x, y), (x_test, y_test)
     try:
         with np.load(path) as file:
             sets = _sets(file)

@@ -16,14 +16,11 @@ from keras_gxnor import topology
 from keras_gxnor.layers.base import DiscreteKernel
 from keras_gxnor.lowering import fold_rescaling, input_specs
 from keras_gxnor.lowering.advice import NOTHING
+from keras_gxnor.lowering.merges import MERGES
+from keras_gxnor.lowering.pooling import AVERAGES, MAXIMA
+from keras_gxnor.lowering.shapes import SHAPES
 
 _L = keras.layers
-_AVERAGES = (
-    _L.AveragePooling1D,
-    _L.AveragePooling2D,
-    _L.GlobalAveragePooling1D,
-    _L.GlobalAveragePooling2D,
-)
 
 
 def plain(model, spec, q):
@@ -128,7 +125,7 @@ class _Walk:
         made = layer([v.floats for v in read] if len(read) > 1 else floats, training=False)
         if type(layer) is _L.Average:
             return _averaged(made, read)
-        if type(layer) in _AVERAGES:
+        if type(layer) in AVERAGES:
             count = _window(layer, floats.shape)
             if integers is not None or not g.is_power_of_two(count):
                 whole, unit = (integers, unit) if integers is not None else _grid(floats)
@@ -158,30 +155,12 @@ def _keeps_integers(layer) -> bool:
     """Whether a layer makes integers of integers, in the same unit."""
     if type(layer) is _L.Activation:
         return layer.activation is keras.activations.linear
-    return type(layer) in {*NOTHING, *_MERGES, *_MOVES}
+    return type(layer) in {*NOTHING, *MERGES, *MAXIMA, *SHAPES}
 
 
 def _only_a_unit(layer) -> bool:
     """Whether a Rescaling multiplies by one number and nothing else."""
     return not np.ndim(layer.scale) and layer.scale != 0 and not np.any(layer.offset)
-
-
-_MERGES = (_L.Add, _L.Subtract, _L.Concatenate)
-_MOVES = (
-    _L.Flatten,
-    _L.Reshape,
-    _L.Permute,
-    _L.MaxPooling1D,
-    _L.MaxPooling2D,
-    _L.GlobalMaxPooling1D,
-    _L.GlobalMaxPooling2D,
-    _L.ZeroPadding1D,
-    _L.ZeroPadding2D,
-    _L.Cropping1D,
-    _L.Cropping2D,
-    _L.UpSampling1D,
-    _L.UpSampling2D,
-)
 
 
 def _grid(floats):

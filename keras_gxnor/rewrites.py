@@ -56,10 +56,10 @@ def reshapes_last(graph: g.Graph) -> g.Graph:
         GraphError: if the graph is not sound.
     """
     graph.check()
-    return with_unique_names(pruned(_Builder(graph).run()))
+    return with_unique_names(pruned(Builder(graph).run()))
 
 
-class _Builder:
+class Builder:
     """Builds the new nodes; `place` maps old indices to new ones.
 
     What a rewrite leaves unread is pruned afterwards.
@@ -72,6 +72,7 @@ class _Builder:
         self.place: dict[int, int] = {}
 
     def run(self) -> g.Graph:
+        """The new graph."""
         for index, node in enumerate(self.graph.nodes):
             self.place[index] = self.rewritten(node, *(self.place[i] for i in node.inputs))
         return g.Graph(tuple(self.nodes), tuple(self.place[i] for i in self.graph.outputs), self.graph.name)
@@ -87,6 +88,7 @@ class _Builder:
         return self.append(node.name, node.op, *inputs)
 
     def append(self, name, op, *inputs) -> int:
+        """Appends a node as it is; its index."""
         node = g.Node(name, op, inputs)
         self.made.append(g.infer(node, *(self.made[i] for i in inputs)))
         self.nodes.append(node)
@@ -105,7 +107,7 @@ class _Builder:
         return isinstance(node.op, _SHAPES) and self.made[node.inputs[0]].shape[-1] == last
 
 
-class _Rewriter(_Builder):
+class _Rewriter(Builder):
     """Gives every Threshold a kernel of its own, unflipped."""
 
     def rewritten(self, node, *inputs):

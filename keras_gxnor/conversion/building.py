@@ -39,7 +39,6 @@ class Builder:
 
     Args:
         changes: {id of a layer: `Change`}.
-        spaces: {id of a layer: kernel space} of the swapped ones.
         quantizers: {id of a layer: configuration of its DiscreteActivation}.
         names: {(id of a layer, "before" | "norm" | "step"): name} of what is inserted.
 

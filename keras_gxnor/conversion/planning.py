@@ -14,11 +14,11 @@ from keras_gxnor.layers import DiscreteActivation
 from keras_gxnor.layers.base import DiscreteKernel
 from keras_gxnor.lowering.advice import NOTHING
 from keras_gxnor.lowering.handlers import handles
+from keras_gxnor.lowering.merges import MERGES
+from keras_gxnor.lowering.pooling import AVERAGES, MAXIMA
 
 _L = keras.layers
-_MERGES = (_L.Add, _L.Subtract, _L.Concatenate, _L.Average)
-_AVERAGES = (_L.AveragePooling1D, _L.AveragePooling2D, _L.GlobalAveragePooling1D, _L.GlobalAveragePooling2D)
-_MAXIMA = (_L.MaxPooling1D, _L.MaxPooling2D, _L.GlobalMaxPooling1D, _L.GlobalMaxPooling2D)
+_MERGES, _AVERAGES, _MAXIMA = tuple(MERGES), tuple(AVERAGES), tuple(MAXIMA)
 _SHAPES = (_L.Flatten, _L.Reshape)
 
 

@@ -12,20 +12,11 @@ from keras_gxnor.conversion.table import Decision, Table
 from keras_gxnor.errors import InvalidArgumentError, UnsupportedLayerError
 from keras_gxnor.layers.base import DiscreteKernel
 from keras_gxnor.lowering.advice import NOTHING
+from keras_gxnor.lowering.pooling import POOLING
 
 _L = keras.layers
 # What commutes with a positive scale and a bias a channel.
-_LINEAR = {
-    _L.MaxPooling1D,
-    _L.MaxPooling2D,
-    _L.AveragePooling1D,
-    _L.AveragePooling2D,
-    _L.GlobalMaxPooling1D,
-    _L.GlobalMaxPooling2D,
-    _L.GlobalAveragePooling1D,
-    _L.GlobalAveragePooling2D,
-    *NOTHING,
-}
+_LINEAR = {*POOLING, *NOTHING}
 _QUANTIZERS = ("kernel_quantizer", "depthwise_quantizer")
 
 

@@ -48,12 +48,23 @@ class Flow:
         return self.type.shape[-1]
 
     @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape of the Keras tensor, with what waits for the activation."""
+    def seen(self) -> g.TensorType:
+        """Type of the Keras tensor: that of the node, with what waits for the activation."""
         found = self.type
         for name, op in self.late:
             found = g.infer(g.Node(name, op, (0,)), found)
-        return found.shape
+        return found
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the Keras tensor."""
+        return self.seen.shape
+
+    def divided(self, count: int) -> "Flow":
+        """A sum as an average: the division goes into the unit where that is exact, else it waits."""
+        if g.is_power_of_two(count):
+            return dataclasses.replace(self, unit=self.unit / count)
+        return dataclasses.replace(self, divisor=count)
 
     def normalize(self, x):
         """What Keras makes of float32 integers `x` of shape (rows, channels)."""

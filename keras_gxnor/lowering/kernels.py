@@ -8,7 +8,7 @@ from keras_gxnor import graph as g
 from keras_gxnor import layers
 from keras_gxnor.lowering.advice import channels_last, unsupported
 from keras_gxnor.lowering.flow import Flow, Lowering, small_sums
-from keras_gxnor.lowering.shapes import padded
+from keras_gxnor.lowering.shapes import around, padded
 
 
 def sums(low: Lowering, layer, flow: Flow) -> Flow:
@@ -28,11 +28,7 @@ def _dense(low, layer, flow):
 
 def _convolved(low, name, flow, op):
     """A convolution of an image, or of a sequence (steps, channels) as an image of height 1."""
-    if len(flow.type.shape) == 3:
-        return low.emit(name, op, flow)
-    image = low.emit(f"{name}.image", g.Reshape((1, *flow.type.shape)), flow)
-    made = low.emit(name, op, image)
-    return low.emit(f"{name}.steps", g.Reshape(made.type.shape[1:]), made)
+    return low.follow(flow, *around(name, op, flow.type))
 
 
 def _conv(low, layer, flow):

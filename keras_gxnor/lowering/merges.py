@@ -60,11 +60,7 @@ def negated(low, name, flow):
 
 
 def _average(low, layer, flows):
-    """The sum; its division goes into the unit where that is exact, else it waits."""
-    summed, count = _merged(low, layer, flows, g.Add()), len(flows)
-    if g.is_power_of_two(count):
-        return dataclasses.replace(summed, unit=summed.unit / count)
-    return dataclasses.replace(summed, divisor=count)
+    return _merged(low, layer, flows, g.Add()).divided(len(flows))
 
 
 def _concatenate(low, layer, flows):

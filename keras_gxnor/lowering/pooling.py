@@ -8,7 +8,7 @@ import numpy as np
 
 from keras_gxnor import graph as g
 from keras_gxnor.lowering.advice import channels_last, unsupported
-from keras_gxnor.lowering.shapes import around
+from keras_gxnor.lowering.shapes import around, as_image
 
 _L = keras.layers
 
@@ -20,7 +20,7 @@ def _max_pooling(low, layer, flow):
 
 def _global_max_pooling(low, layer, flow):
     channels_last(layer)
-    size = _image(flow.shape)[:2]
+    size = as_image(flow.seen).shape[:2]
     return _whole(low, layer, _pooled(low, layer, g.MaxPool2D(size, size), flow))
 
 
@@ -28,9 +28,10 @@ def _average_pooling(low, layer, flow):
     channels_last(layer)
     op = _window(layer, g.SumPool2D)
     if op.padding == "same":
-        image = _image(flow.type.shape)
-        reach = [(n - 1) * s + k for n, s, k in zip(_made(op)(image), op.strides, op.pool_size)]
-        if any(r > n for r, n in zip(reach, image)):
+        image = as_image(flow.type)
+        pooled = g.infer(g.Node(layer.name, op, (0,)), image).shape
+        reach = [(n - 1) * s + k for n, s, k in zip(pooled, op.strides, op.pool_size)]
+        if any(r > n for r, n in zip(reach, image.shape)):
             unsupported(layer, "at the border it divides by fewer pixels", 'padding="valid"')
         op = dataclasses.replace(op, padding="valid")
     return _averaged(low, layer, op, flow)
@@ -38,7 +39,7 @@ def _average_pooling(low, layer, flow):
 
 def _global_average_pooling(low, layer, flow):
     channels_last(layer)
-    size = _image(flow.type.shape)[:2]
+    size = as_image(flow.type).shape[:2]
     return _whole(low, layer, _averaged(low, layer, g.SumPool2D(size, size), flow))
 
 
@@ -48,24 +49,10 @@ def _window(layer, kind):
     return kind(size, strides, layer.padding)
 
 
-def _image(shape):
-    return (1,) * (3 - len(shape)) + tuple(shape)
-
-
-def _made(op):
-    """Function from the shape of an image to that of its pool."""
-
-    def shape(image):
-        windows = zip(image, op.pool_size, op.strides)
-        return (*(g.window_output(n, k, s, 1, op.padding)[0] for n, k, s in windows), image[2])
-
-    return shape
-
-
 def _pooled(low, layer, op, flow):
     """A max pool: it commutes with a bias, which only shifts, and with the rising activation to come."""
     normalized = any(not isinstance(stage, np.ndarray) for stage in flow.stages)
-    return low.follow(flow, *around(layer.name, op, flow.shape, _made(op)), late=normalized)
+    return low.follow(flow, *around(layer.name, op, flow.seen), late=normalized)
 
 
 def _whole(low, layer, flow):
@@ -83,20 +70,19 @@ def _averaged(low, layer, op, flow):
         )
     if flow.divisor > 1 or (flow.type.kind == "accumulator" and not g.is_power_of_two(flow.unit)):
         unsupported(layer, "it averages rounded numbers", "one average, and an input scale 2^-k")
-    count = math.prod(op.pool_size)
-    summed = low.follow(flow, *around(layer.name, op, flow.type.shape, _made(op)))
-    if g.is_power_of_two(count):
-        return dataclasses.replace(summed, unit=flow.unit / count)
-    return dataclasses.replace(summed, divisor=count)
+    return low.follow(flow, *around(layer.name, op, flow.type)).divided(math.prod(op.pool_size))
 
 
-POOLING = {
+MAXIMA = {
     _L.MaxPooling1D: _max_pooling,
     _L.MaxPooling2D: _max_pooling,
     _L.GlobalMaxPooling1D: _global_max_pooling,
     _L.GlobalMaxPooling2D: _global_max_pooling,
+}
+AVERAGES = {
     _L.AveragePooling1D: _average_pooling,
     _L.AveragePooling2D: _average_pooling,
     _L.GlobalAveragePooling1D: _global_average_pooling,
     _L.GlobalAveragePooling2D: _global_average_pooling,
 }
+POOLING = MAXIMA | AVERAGES

@@ -1,5 +1,6 @@
 """Layers that move values and compute nothing: Flatten, Reshape, Permute, padding, cropping, upsampling."""
 
+import dataclasses
 import math
 
 import keras
@@ -12,16 +13,21 @@ from keras_gxnor.lowering.flow import Flow, Lowering, small_sums
 _L = keras.layers
 
 
-def around(name, op, shape, made) -> list[tuple]:
-    """(name, op) of an operation on images; of a sequence (steps, channels) as an image of height 1.
+def as_image(found: g.TensorType) -> g.TensorType:
+    """The type of an image; of a sequence (steps, channels) as one of height 1."""
+    return dataclasses.replace(found, shape=(1,) * (3 - len(found.shape)) + found.shape)
 
-    shape: of what is read. made: function from the shape of an image to that of what `op` makes of it.
+
+def around(name, op, found: g.TensorType) -> list[tuple]:
+    """(name, op) of an operation on images; of a sequence with what makes it an image and back.
+
+    found: what is read.
     """
-    if len(shape) == 3:
+    if len(found.shape) == 3:
         return [(name, op)]
-    image = (1, *shape)
-    after = made(image)[1:]
-    return [(f"{name}.image", g.Reshape(image)), (name, op), (f"{name}.steps", g.Reshape(after))]
+    image = as_image(found)
+    steps = g.infer(g.Node(name, op, (0,)), image).shape[1:]
+    return [(f"{name}.image", g.Reshape(image.shape)), (name, op), (f"{name}.steps", g.Reshape(steps))]
 
 
 def _reshaped(low: Lowering, layer, op, flow: Flow) -> Flow:
@@ -72,9 +78,7 @@ def _zero_padding(low, layer, flow):
 
 def padded(low: Lowering, name: str, sides, flow: Flow) -> Flow:
     """Codes with zeros around, sides as of `Pad2D`."""
-    op = g.Pad2D(sides)
-    size = lambda image: (*(n + sum(side) for n, side in zip(image, sides)), image[2])
-    return low.follow(flow, *around(name, op, flow.type.shape, size))
+    return low.follow(flow, *around(name, g.Pad2D(sides), flow.type))
 
 
 def _cropping(low, layer, flow):
@@ -85,9 +89,8 @@ def _cropping(low, layer, flow):
     kernel = np.zeros((*size, 1, flow.channels), np.int8)
     kernel[sides[0][0], sides[1][0]] = 1
     op = g.Conv2D(kernel, groups=flow.channels)
-    rest = lambda image: (*(n + 1 - k for n, k in zip(image, size)), image[2])
     if not flow.pending:
-        sums = low.follow(flow, *around(f"{layer.name}.window", op, flow.type.shape, rest))
+        sums = low.follow(flow, *around(f"{layer.name}.window", op, flow.type))
         flow = small_sums(low, layer.name, sums)
     if flow.pending:
         unsupported(layer, "it crops sums or codes beyond -64..64", "it after the activation")
