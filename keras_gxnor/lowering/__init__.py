@@ -6,15 +6,11 @@ thresholds on them (`thresholds.py`). Batch normalization before the logits or a
 float32, in the very order of operations that Keras uses.
 """
 
-import keras
-import numpy as np
-
 from keras_gxnor import graph as g
 from keras_gxnor import rewrites, topology
-from keras_gxnor.errors import InvalidArgumentError, UnsupportedLayerError
-from keras_gxnor.lowering.advice import NOTHING
 from keras_gxnor.lowering.flow import Lowering
 from keras_gxnor.lowering.handlers import lower
+from keras_gxnor.lowering.inputs import fold_rescaling, input_specs
 
 __all__ = ["fold_rescaling", "from_keras", "input_specs"]
 
@@ -43,8 +39,9 @@ def from_keras(model, input_spec=None, name=None) -> g.Graph:
 
     Args:
         model: A built Keras model in float32.
-        input_spec: The `InputSpec` of what the device feeds (None: uint8 / 255), for all
-            inputs, or a sequence of them in the order of `model.inputs`.
+        input_spec: The `InputSpec` of what the device feeds, before any Rescaling, for all
+            inputs, or a sequence of them in the order of `model.inputs`. None: uint8 / 255, and
+            of an input that a Rescaling reads the raw uint8, InputSpec(scale=1, zero_point=0).
         name: Name of the graph (None: the model's).
 
     Returns:
@@ -76,72 +73,3 @@ def from_keras(model, input_spec=None, name=None) -> g.Graph:
     graph = rewrites.pruned(g.Graph(tuple(low.nodes), outputs, name or model.name))
     graph.check()
     return graph
-
-
-def input_specs(input_spec, found: topology.Topology) -> tuple[g.InputSpec, ...]:
-    """One `InputSpec` an input, from what a user gave.
-
-    Raises:
-        InvalidArgumentError: if it is no InputSpec, or there are not as many as inputs.
-    """
-    count = len(found.inputs)
-    given = g.InputSpec() if input_spec is None else input_spec
-    specs = (given,) * count if isinstance(given, g.InputSpec) else given
-    if not isinstance(specs, (tuple, list)) or not all(isinstance(s, g.InputSpec) for s in specs):
-        raise InvalidArgumentError(
-            "`input_spec` must be an InputSpec, or a tuple of them in the order of model.inputs. "
-            f"Received: {input_spec!r}"
-        )
-    if len(specs) != count:
-        raise InvalidArgumentError(
-            f"The model has {count} inputs, and `input_spec` must be one InputSpec for all or one for "
-            f"each. Received: {len(specs)}"
-        )
-    return tuple(specs)
-
-
-def fold_rescaling(spec: g.InputSpec, found: topology.Topology, tensor: int):
-    """Folds Rescaling layers that alone read an input into its spec.
-
-    Args:
-        spec: What the device feeds.
-        found: The model.
-        tensor: Number of the input.
-
-    Returns:
-        (spec, numbers of the tensors on the way that need no call of their own, the last one).
-
-    Raises:
-        UnsupportedLayerError: if the zero point would not be an integer in range.
-    """
-    folded, ahead, end, at = [], [], tensor, tensor
-    while len(readers := found.consumers(at)) == 1 and at not in found.outputs:
-        layer, at = readers[0].layer, readers[0].output
-        ahead.append(at)
-        if type(layer) is keras.layers.Rescaling:
-            spec = _rescaled(spec, layer)
-            folded, end = list(ahead), at
-        elif type(layer) not in NOTHING:
-            break
-    return spec, folded, end
-
-
-def _rescaled(spec, layer) -> g.InputSpec:
-    factor, offset = layer.scale, layer.offset
-    if np.ndim(factor) or np.ndim(offset) or not factor > 0:
-        raise UnsupportedLayerError(
-            f"Layer `{layer.name}` (Rescaling) must have a positive scalar scale and a scalar "
-            f"offset. Received: scale={factor}, offset={offset}"
-        )
-    zero_point = spec.zero_point - offset / (factor * spec.scale)
-    nearest = round(zero_point)
-    if abs(zero_point - nearest) > 1e-9 * max(1, abs(nearest)):
-        raise UnsupportedLayerError(
-            f"Layer `{layer.name}` (Rescaling) puts zero at the input code {zero_point:g}, which "
-            "is no integer. Nearest supported form for images: Rescaling(1 / 128, offset=-1), "
-            "whose zero is 128."
-        )
-    try:
-        return g.InputSpec(spec.dtype, spec.scale * factor, nearest)
-    except InvalidArgumentError as error:
-        raise UnsupportedLayerError(f"Layer `{layer.name}` (Rescaling): {error}") from error

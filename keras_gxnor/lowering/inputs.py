@@ -1,0 +1,109 @@
+"""What the device feeds, and the Rescaling layers in front that are part of it."""
+
+import keras
+import numpy as np
+
+from keras_gxnor import graph as g
+from keras_gxnor import topology
+from keras_gxnor.errors import InvalidArgumentError, UnsupportedLayerError
+from keras_gxnor.lowering.advice import NOTHING
+from keras_gxnor.lowering.shapes import SHAPES
+
+_RAW = g.InputSpec(scale=1.0, zero_point=0)
+
+
+def input_specs(input_spec, found: topology.Topology) -> tuple[g.InputSpec, ...]:
+    """One `InputSpec` an input, from what a user gave.
+
+    Without one an input is uint8 / 255; where a Rescaling reads it, uint8 as it is, since the
+    Rescaling divides.
+
+    Raises:
+        InvalidArgumentError: if it is no InputSpec, or there are not as many as inputs.
+    """
+    count = len(found.inputs)
+    if input_spec is None:
+        return tuple(_default(found, tensor) for tensor in range(count))
+    specs = (input_spec,) * count if isinstance(input_spec, g.InputSpec) else input_spec
+    if not isinstance(specs, (tuple, list)) or not all(isinstance(s, g.InputSpec) for s in specs):
+        raise InvalidArgumentError(
+            "`input_spec` must be an InputSpec, or a tuple of them in the order of model.inputs. "
+            f"Received: {input_spec!r}"
+        )
+    if len(specs) != count:
+        raise InvalidArgumentError(
+            f"The model has {count} inputs, and `input_spec` must be one InputSpec for all or one for "
+            f"each. Received: {len(specs)}"
+        )
+    return tuple(specs)
+
+
+def _default(found, tensor) -> g.InputSpec:
+    return _RAW if _is_rescaled(found, tensor) else g.InputSpec()
+
+
+def _is_rescaled(found, tensor) -> bool:
+    """Whether a Rescaling reads a tensor, behind layers that leave values as they are at most."""
+    return any(
+        type(call.layer) is keras.layers.Rescaling
+        or (type(call.layer) in (*NOTHING, *SHAPES) and _is_rescaled(found, call.output))
+        for call in found.consumers(tensor)
+    )
+
+
+def fold_rescaling(spec: g.InputSpec, found: topology.Topology, tensor: int):
+    """Folds Rescaling layers that alone read an input into its spec.
+
+    Args:
+        spec: What the device feeds.
+        found: The model.
+        tensor: Number of the input.
+
+    Returns:
+        (spec, numbers of the tensors on the way that need no call of their own, the last one).
+
+    Raises:
+        UnsupportedLayerError: if the zero point would not be an integer in range.
+    """
+    given, folded, ahead, end, at = spec, [], [], tensor, tensor
+    while len(readers := found.consumers(at)) == 1 and at not in found.outputs:
+        layer, at = readers[0].layer, readers[0].output
+        ahead.append(at)
+        if type(layer) is keras.layers.Rescaling:
+            spec = _rescaled(spec, layer, given)
+            folded, end = list(ahead), at
+        elif type(layer) not in NOTHING:
+            break
+    return spec, folded, end
+
+
+def _rescaled(spec, layer, given) -> g.InputSpec:
+    """`spec` behind a Rescaling; `given` is that of the device, for messages."""
+    factor, offset = layer.scale, layer.offset
+    if np.ndim(factor) or np.ndim(offset) or not factor > 0:
+        raise UnsupportedLayerError(
+            f"Layer `{layer.name}` (Rescaling) must have a positive scalar scale and a scalar "
+            f"offset. Received: scale={factor}, offset={offset}"
+        )
+    zero_point = spec.zero_point - offset / (factor * spec.scale)
+    nearest = round(zero_point)
+    where = f"Layer `{layer.name}` (Rescaling), composed with input_spec={given}, puts zero at the input code"
+    if abs(zero_point - nearest) > 1e-9 * max(1, abs(nearest)):
+        raise UnsupportedLayerError(
+            f"{where} {zero_point:g}, which is no integer. Nearest supported form for images: "
+            f"Rescaling(1 / 128, offset=-1), whose zero is 128{_remedy(given)}."
+        )
+    try:
+        return g.InputSpec(spec.dtype, spec.scale * factor, nearest)
+    except InvalidArgumentError as error:
+        raise UnsupportedLayerError(
+            f"{where} {nearest}, and makes one code worth {spec.scale * factor:g}: no InputSpec can say "
+            "so. It must say what the device feeds, before the Rescaling"
+            f"{_remedy(given) or ': images in [-1, 1] are Rescaling(1 / 128, offset=-1) of uint8'}. {error}"
+        ) from error
+
+
+def _remedy(given) -> str:
+    """What to try where the spec divides pixels that the Rescaling divides again."""
+    raw = (given.scale, given.zero_point) == (1, 0)
+    return "" if raw else ", with input_spec=InputSpec(scale=1, zero_point=0) if that is the raw pixels"
