@@ -52,7 +52,8 @@ def emit(
             own scale; the file rounds them to the nearest code first.
         outputs: `"float32"`: the logits. `"int16"`: the sums of the last layer, with their
             unit as the tensor's scale, where nothing but that unit makes logits of them (no
-            bias or batch normalization after the last kernel). `"argmax"`: the class, int32.
+            bias or batch normalization after the last kernel). `"argmax"`: the class, int32,
+            of two logits or more; of one logit (two classes) the second class is logit > 0.
         labels: None, or a sequence of unique strings, one a class: the places of the last
             axis of the (first) output. They ride in the file's metadata (see `metadata.py`).
         version: None, or a string that says which version of your model this is.

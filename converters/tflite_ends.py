@@ -72,6 +72,12 @@ def end(net, index, outputs) -> int:
                 f"Received: sums up to {net.peak(index)}"
             )
         return net.values[index].tensor
+    if outputs == "argmax" and net.types[index].shape[-1] == 1:
+        raise UnsupportedGraphError(
+            f'Node `{name}`: outputs="argmax" needs two logits or more, for it is 0 of one. Use '
+            'outputs="float32": of two classes, the second is logit > 0. Received: '
+            f"output of shape {net.types[index].shape}"
+        )
     floats = as_floats(net, index, f"{name}/float")
     if outputs == "float32":
         return floats

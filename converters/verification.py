@@ -5,6 +5,7 @@ that a comparison of float32 values can see.
 """
 
 import dataclasses
+import math
 
 import numpy as np
 
@@ -119,7 +120,8 @@ def verify(model, artifact, x, backends=None, limits=None, progress=None, labels
         limits: {back end: compare only that many samples}, for the slow ones.
         progress: Callable that gets a line of text as each back end starts.
         labels: Integer classes (batch,), to report the accuracy on these very codes: low, if
-            the input spec is not how the training data was scaled.
+            the input spec is not how the training data was scaled. Of one logit the classes
+            are 0 and 1, and 1 is logit > 0.
 
     Returns:
         A `Report`; print it, and test `report.ok` in scripts.
@@ -141,13 +143,7 @@ def verify(model, artifact, x, backends=None, limits=None, progress=None, labels
     names, omitted = _backends(artifact, backends, limits, artifacts)
     x = reference.check_codes(graph, x)
     count = len(_parts(x)[0])
-    if labels is not None:
-        labels = np.asarray(labels)
-        if labels.shape != (count,) or labels.dtype.kind not in "iu":
-            raise InvalidArgumentError(
-                f"`labels` must be {count} integers, the classes of the first output. "
-                f"Received: {labels.dtype} of shape {labels.shape}"
-            )
+    labels = None if labels is None else _labels(graph, labels, count)
     if not count or not names or min([1, *limits.values()]) < 1:
         raise InvalidArgumentError(
             "There must be at least one sample, at least one back end, and limits >= 1. "
@@ -169,10 +165,30 @@ def verify(model, artifact, x, backends=None, limits=None, progress=None, labels
             mismatches[name], class_mismatches[name] = wrong, wrong
         else:
             mismatches[name], class_mismatches[name] = count_mismatches(logits, expected)
-    classes = _parts(truth)[0].argmax(-1)
-    accuracy = None if labels is None else float((classes == labels).mean())
+    accuracy = None if labels is None else float((_classes(_parts(truth)[0]).ravel() == labels).mean())
     words = "\n".join(dict.fromkeys(map(_words, _specs(artifact))))
     return Report(mismatches, class_mismatches, images, words, accuracy, border, cost, omitted)
+
+
+def _labels(graph, labels, count):
+    """`labels` as an array, if they can be the classes of the first output."""
+    labels, shape = np.asarray(labels), graph.check()[graph.outputs[0]].shape
+    if labels.shape != (count,) or labels.dtype.kind not in "iub" or math.prod(shape[:-1]) != 1:
+        raise InvalidArgumentError(
+            f"`labels` must be {count} integers, the classes of the first output, one a sample. Received: "
+            f"{labels.dtype} of shape {labels.shape} for an output of shape (batch, {str(shape)[1:]}"
+        )
+    if shape[-1] == 1 and not np.isin(labels, (0, 1)).all():
+        raise InvalidArgumentError(
+            "`labels` of a model of one logit must be 0 or 1 (logit > 0): leave them out if it is no "
+            f"classifier. Received: {labels.min()}..{labels.max()}"
+        )
+    return labels
+
+
+def _classes(logits):
+    """The class of logits (..., classes); of one logit whether it is above 0."""
+    return (logits[..., 0] > 0).astype(np.int64) if logits.shape[-1] == 1 else logits.argmax(-1)
 
 
 def _parts(x) -> tuple:
@@ -268,7 +284,7 @@ def _differences(logits, truth):
         )
     rows = (len(truth), -1)
     differ = (logits.reshape(rows) != truth.reshape(rows)).any(axis=1)  # NaN differs from all
-    return differ, (logits.argmax(-1) != truth.argmax(-1)).reshape(rows).any(axis=1)
+    return differ, (_classes(logits) != _classes(truth)).reshape(rows).any(axis=1)
 
 
 def self_check(model, artifact, samples=14):

@@ -51,6 +51,15 @@ def test_the_header_is_that_of_target_c():
     assert all(f"| `{path}` |" in text for path in artifact.files)
 
 
+def test_one_logit_is_compared_with_zero_and_not_with_itself():
+    graph = Chain("net", (5,)).dense(3).step().dense(1).logits().graph()
+    one, several = libraries.emit(graph, "net").files, made("net").files
+    for path in ("src/net.h", "README.md", "examples/main.c", "examples/net_demo/net_demo.ino"):
+        texts = [files[path].decode("ascii").split("#define NET_IMPLEMENTED")[0] for files in (one, several)]
+        assert "logits[0] > 0" in texts[0] and "net_argmax(logits)" not in texts[0], path
+        assert "logits[0] > 0" not in texts[1] and "net_argmax(logits)" in texts[1], path
+
+
 def test_it_is_converted_and_verified_like_c(monkeypatch):
     graph = SAMPLES["cnn_small"]()
     artifact = convert(graph, "library", name="digits", version="2.10.0")

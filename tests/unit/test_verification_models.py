@@ -6,8 +6,8 @@ import keras
 import numpy as np
 import pytest
 
-from keras_gxnor import DiscreteActivation, GXNORConv2D, GXNORDense, InputSpec
-from keras_gxnor.converters import convert, interpreters, tflite, verify
+from keras_gxnor import DiscreteActivation, GXNORConv2D, GXNORDense, InputSpec, reference
+from keras_gxnor.converters import convert, interpreters, tflite, verification, verify
 from keras_gxnor.converters.artifact import Artifact
 from keras_gxnor.errors import (
     ArtifactError,
@@ -171,6 +171,20 @@ def test_labels_are_checked():
     for labels in (0, ["a"] * len(q), np.zeros(3, int), np.zeros((len(q), 1), int), np.zeros(len(q))):
         with pytest.raises(InvalidArgumentError, match="`labels` must be"):
             verify(model, artifact, q, FAST, labels=labels)
+
+
+def test_one_logit_tells_two_classes_by_its_sign():
+    model = functional(lambda x: GXNORDense(1)(act(GXNORDense(9)(x))), (6,), outputs=True)
+    artifact, q = convert(model, "tflite", IMAGE), codes(model, count=60)
+    labels = (reference.run(artifact.graph, q)[:, 0] > 0).astype(int)
+    assert 0 < labels.mean() < 1
+    assert verify(model, artifact, q, FAST, labels=labels).accuracy == 1
+    assert verify(model, artifact, q, FAST, labels=labels == 0).accuracy == 0
+    with pytest.raises(InvalidArgumentError, match=r"must be 0 or 1.*Received: 0\.\.2"):
+        verify(model, artifact, q, FAST, labels=2 * labels)
+    assert verification.count_mismatches(np.float32([[1], [2]]), np.float32([[-1], [3]])) == (2, 1)
+    with pytest.raises(UnsupportedGraphError, match=r'two logits or more.*"float32".*logit > 0'):
+        convert(model, "tflite", IMAGE, outputs="argmax")
 
 
 def test_wrong_classes_are_counted_as_such():
