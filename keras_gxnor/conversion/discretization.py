@@ -70,8 +70,9 @@ def discretize(
     follows. Hidden activations become DiscreteActivations whose thresholds, through the
     normalization before them, are the best ones for what the float model computes on
     `calibration_data`. What lowering needs and the model has not is inserted: a BatchNormalization
-    behind a kernel, a DiscreteActivation before a merge. An activation at the end (softmax,
-    sigmoid) is dropped: the new model ends in logits, so train it with `from_logits=True`.
+    behind a kernel, a DiscreteActivation before a merge. An activation at the end is
+    dropped. Of a softmax or sigmoid the new model ends in logits: train it with `from_logits=True`.
+    Any other (ReLU, tanh, exponential...) apply to its outputs yourself, as the table says.
     All this is in the table that is printed.
 
     The new model is near the old one, not equal to it. Train it on, with a rate that decays to 0:

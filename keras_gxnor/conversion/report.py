@@ -4,7 +4,7 @@ import keras
 
 from keras_gxnor import spaces
 from keras_gxnor.conversion.planning import Role
-from keras_gxnor.conversion.registry import ACTIVATIONS, SWAPS, activation_of
+from keras_gxnor.conversion.registry import ACTIVATIONS, SWAPS, activation_of, is_softmax
 from keras_gxnor.conversion.table import LEFT, Decision, Table
 
 _PLACES = ("before", "norm", "step")
@@ -66,6 +66,19 @@ def _becomes(change, step):
     return "linear" if change.role is Role.DROP else type(change.layer).__name__
 
 
+def _without(layer):
+    """What is to be done about the outputs of a model whose last activation is dropped."""
+    function = activation_of(layer)
+    if is_softmax(layer) or function is keras.activations.sigmoid:
+        return "outputs are logits: train with from_logits=True"
+    relu = function is keras.activations.relu
+    if type(layer) is keras.layers.ReLU:
+        relu = layer.max_value is None and not (layer.negative_slope or layer.threshold)
+    name = _name(layer if function is None else function)
+    then = "max(0, x)" if relu else name
+    return f"{name} is dropped: apply {then} to the outputs yourself, in the loss and after the export"
+
+
 def _why(change):
     if change.left:
         return change.left
@@ -77,7 +90,7 @@ def _why(change):
         bias = ", bias into the normalization" if getattr(change.layer, "use_bias", False) else ""
         reasons.append(how + bias)
     if change.role is Role.DROP:
-        reasons.append("outputs are logits: train with from_logits=True")
+        reasons.append(_without(change.layer))
     if isinstance(change.layer, keras.layers.BatchNormalization):
         plain = not (change.layer.scale and change.layer.center)
         reasons.append("takes up scales" + (", with gamma and beta" if plain else ""))

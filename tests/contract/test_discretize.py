@@ -146,6 +146,25 @@ def test_the_table_says_what_was_done():
     assert len(str(table).splitlines()) == 2 + len(table.rows)
 
 
+@pytest.mark.parametrize(
+    ("last", "words"),
+    [
+        ([L.Dense(2, "softmax")], "logits: train with from_logits=True"),
+        ([L.Dense(2), L.Softmax()], "logits: train with from_logits=True"),
+        ([L.Dense(1, "sigmoid")], "logits: train with from_logits=True"),
+        ([L.Dense(2, "relu")], "relu is dropped: apply max(0, x) to the outputs"),
+        ([L.Dense(2), L.ReLU()], "ReLU is dropped: apply max(0, x) to the outputs"),
+        ([L.Dense(2), L.ReLU(6.0)], "ReLU is dropped: apply ReLU to the outputs"),
+        ([L.Dense(2, "tanh")], "tanh is dropped: apply tanh to the outputs"),
+        ([L.Dense(2), L.Activation("exponential")], "exponential is dropped: apply exponential to"),
+    ],
+)
+def test_what_to_do_without_the_last_activation(last, words):
+    rows = plan(keras.Sequential([keras.Input((4,)), L.Dense(5, "relu"), *last])).rows
+    (why,) = [row.why for row in rows if words in row.why]
+    assert ("from_logits" in why) == ("from_logits" in words)
+
+
 def test_filters_and_keep_choose(capsys):
     parent = keras.Sequential(
         [keras.Input((4,)), L.Dense(5, "relu", name="a"), L.Dense(5, "relu", name="b"), L.Dense(2, name="c")]
