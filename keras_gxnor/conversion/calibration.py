@@ -90,7 +90,7 @@ def examples(model, found, data):
     if data is not None:
         flat = _arrays(model, found, data)
         rows = rng.permutation(len(flat[0]))[:_EXAMPLES]
-        return [x[rows] for x in flat], True
+        return [x[rows].astype(tensor.dtype) for x, tensor in zip(flat, model.inputs, strict=True)], True
     made = []
     for tensor, shape in enumerate(found.inputs):
         readers = [call.layer for call in found.consumers(tensor)]

@@ -313,6 +313,19 @@ def test_wrong_arguments_are_named(argument, wrong):
         keras_gxnor.discretize(parent, verbose=False, **{argument: wrong})
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "int64", "float64"])
+def test_calibration_data_of_any_number_are_read_as_the_model_reads_them(dtype):
+    parent = keras.Sequential(
+        [keras.Input((6, 6, 1)), L.Conv2D(4, 3, activation="relu"), L.Flatten(), L.Dense(2)]
+    )
+    x = np.random.default_rng(0).integers(0, 256, (32, 6, 6, 1))
+    made = [
+        keras_gxnor.discretize(parent, calibration_data=x.astype(given), verbose=False).get_weights()
+        for given in (dtype, "float32")
+    ]
+    assert all(np.array_equal(one, other) for one, other in zip(*made, strict=True))
+
+
 def test_calibration_data_by_the_names_of_the_inputs():
     """A dict in any order gives the model that a list in the order of the inputs gives."""
     b, a = keras.Input((4,), name="b"), keras.Input((4,), name="a")

@@ -44,6 +44,12 @@ def test_least_error_is_least_among_all_powers_of_two(space):
     assert found == min(errors, key=errors.get)
 
 
+def test_integers_are_read_as_the_model_reads_them():
+    model = keras.Sequential([keras.Input((4, 4, 1)), L.Conv2D(2, 3), DiscreteActivation("uint8")])
+    x = np.random.default_rng(0).integers(0, 256, (8, 4, 4, 1)).astype(np.uint8)
+    assert calibrate(model, x) == calibrate(model, x.astype(np.float32))
+
+
 def test_later_layers_see_what_earlier_ones_make():
     model = keras.Sequential(
         [
