@@ -10,7 +10,7 @@ from keras_gxnor.conversion.building import Builder
 from keras_gxnor.conversion.calibration import Fit, examples, fit, measure
 from keras_gxnor.conversion.planning import Planner, Role
 from keras_gxnor.conversion.registry import ACTIVATIONS, SWAPS, activation_of
-from keras_gxnor.conversion.report import inserted_names, table
+from keras_gxnor.conversion.report import inserted_names, table, why_left
 from keras_gxnor.conversion.table import Table
 from keras_gxnor.conversion.weights import Transfer
 from keras_gxnor.errors import InvalidArgumentError, UnsupportedLayerError
@@ -173,8 +173,8 @@ def _decide(model, kernel_space, activation_space, filters, keep, on_unsupported
     if refused and on_unsupported == "raise":
         layer = refused[0].layer
         raise UnsupportedLayerError(
-            f"Layer `{layer.name}` ({type(layer).__name__}) has no discrete form: {refused[0].left}. Replace "
-            'it, or pass on_unsupported="leave" to keep it float.'
+            f"Layer `{layer.name}` ({type(layer).__name__}) has no discrete form: {why_left(refused[0])}. "
+            'Replace it, or pass on_unsupported="leave" to keep it float.'
         )
     return planner, decisions, inserted
 

@@ -12,7 +12,7 @@ import keras
 from keras_gxnor.conversion.registry import ACTIVATIONS, SWAPS, activation_of, is_softmax
 from keras_gxnor.layers import DiscreteActivation
 from keras_gxnor.layers.base import DiscreteKernel
-from keras_gxnor.lowering.advice import NOTHING
+from keras_gxnor.lowering.advice import NOTHING, nearest
 from keras_gxnor.lowering.handlers import handles
 from keras_gxnor.lowering.merges import MERGES
 from keras_gxnor.lowering.pooling import AVERAGES, MAXIMA
@@ -49,6 +49,8 @@ class Change:
         space: Name of its kernel space, or None if its kernel (if any) stays.
         role: What becomes of its activation.
         left: Why it stays float, or "".
+        remedy: What to use in the place of a layer that stays float, or "".
+        raw: Whether it reads an input as the device feeds it.
         before, norm, step: Whether a BatchNormalization comes before it, one after it, and
             a DiscreteActivation after that.
         keeps: Whether its kernel keeps 8 bits by `keep`.
@@ -59,6 +61,8 @@ class Change:
     space: object = None
     role: Role = Role.NONE
     left: str = ""
+    remedy: str = ""
+    raw: bool = False
     before: bool = False
     norm: bool = False
     step: bool = False
@@ -101,13 +105,13 @@ class Planner:
             if not change.chosen:
                 change.left = "not chosen by `filters`"
             elif getattr(layer, "data_format", "channels_last") != "channels_last":
-                change.left = f"its data_format is {layer.data_format!r}"
+                change.left, change.remedy = f"its data_format is {layer.data_format!r}", "channels_last"
             else:
                 change.space = kernel_space
         elif not (handles(layer) or isinstance(layer, ACTIVATIONS)):
-            change.left = "it has no exact integer form"
+            change.left, change.remedy = "it has no exact integer form", nearest(layer)
         elif isinstance(layer, _L.BatchNormalization) and layer.axis not in (-1, layer.input_spec.ndim - 1):
-            change.left = f"it normalizes axis {layer.axis}"
+            change.left, change.remedy = f"it normalizes axis {layer.axis}", "axis=-1"
         self._look_at_activation(change)
         return change
 
@@ -121,6 +125,7 @@ class Planner:
             change.role = Role.DROP
         elif is_softmax(layer):
             change.space, change.left = None, "a softmax between layers has no steps"
+            change.remedy = 'DiscreteActivation, ternary or "uint8"'
         else:
             change.role = Role.STEP
             change.norm = change.step = change.inner
@@ -157,10 +162,11 @@ class Planner:
         """(kind, owner) of what a layer makes, before anything inserted after it."""
         layer, first = call.layer, call.inputs[0]
         kind, owner = self.kinds[first], self.owners.get(first)
+        change.raw = change.raw or kind is Kind.RAW
         if change.left:
             return Kind.FLOAT, None
         if change.space or isinstance(layer, DiscreteKernel):
-            self._keep_bits(call, change, kind)
+            self._keep_bits(call, change)
             table = type(layer) in SWAPS and SWAPS[type(layer)].table
             quantized = isinstance(layer, DiscreteKernel) and activation_of(layer)
             return (Kind.CODES if table or quantized else Kind.SUMS), None
@@ -180,11 +186,16 @@ class Planner:
             return (Kind.RAW if raw else Kind.CODES), None
         return kind, owner
 
-    def _keep_bits(self, call, change, kind):
+    def _keep_bits(self, call, change):
         """Notes a kernel that keeps 8 bits, as the first, the last or by its name."""
-        first = "first" in self._keep and kind is Kind.RAW
+        first = "first" in self._keep and self._is_first(call)
         last = "last" in self._keep and self._reaches_output(call.output, lambda x: type(x) in SWAPS)
         change.keeps = change.keeps or first or last or call.layer.name in self._keep
+
+    def _is_first(self, call) -> bool:
+        """Whether nothing with a kernel and no activation lies between the inputs and a call."""
+        ahead = [before for before in self.found.calls if before.output in call.inputs]
+        return all(not transforms(before.layer) and self._is_first(before) for before in ahead)
 
     def _insert(self, call, change, kind, owner):
         """Notes what has to come between this call and those who read it."""
@@ -214,6 +225,13 @@ class Planner:
         shapes_output = isinstance(reader, _SHAPES) and self._is_final(call.output)
         takes_sums = shapes_output or (isinstance(reader, _AVERAGES) and kind is Kind.SUMS)
         return None if takes_sums else Kind.CODES
+
+
+def transforms(layer) -> bool:
+    """Whether a layer is an activation or has a kernel: what follows reads features, not the data."""
+    if isinstance(layer, (*ACTIVATIONS, DiscreteActivation, *SWAPS, DiscreteKernel)):
+        return True
+    return not isinstance(layer, _L.Normalization) and any(len(v.shape) > 1 for v in layer.weights)
 
 
 @dataclasses.dataclass(frozen=True)

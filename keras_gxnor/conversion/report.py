@@ -2,10 +2,11 @@
 
 import keras
 
-from keras_gxnor import spaces
-from keras_gxnor.conversion.planning import Role
+from keras_gxnor import quantizers, spaces
+from keras_gxnor.conversion.planning import Role, transforms
 from keras_gxnor.conversion.registry import ACTIVATIONS, SWAPS, activation_of, is_softmax
 from keras_gxnor.conversion.table import LEFT, Decision, Table
+from keras_gxnor.quantizers import QuantizedReLU
 
 _PLACES = ("before", "norm", "step")
 _BETWEEN = {
@@ -31,14 +32,14 @@ def inserted_names(changes) -> dict:
 
 def table(changes, names, activation_space) -> Table:
     """The `Table` of the changes of a `Planner`."""
-    rows = []
+    rows, quantizer = [], quantizers.get(activation_space)
     for key, change in changes.items():
         norm = "BatchNormalization"
         step = f"DiscreteActivation, {activation_space}"
         places = {"before": norm, "": _becomes(change, step), "norm": norm, "step": step}
         for place, becomes in places.items():
             if not place:
-                rows.append(Decision(change.layer.name, _was(change.layer), becomes, _why(change)))
+                rows.append(Decision(change.layer.name, _was(change.layer), becomes, _why(change, quantizer)))
             elif getattr(change, place):
                 inner = place == "step" and change.inner
                 why = f"in the place of {_name(activation_of(change.layer))}" if inner else _BETWEEN[place]
@@ -79,10 +80,26 @@ def _without(layer):
     return f"{name} is dropped: apply {then} to the outputs yourself, in the loss and after the export"
 
 
-def _why(change):
-    if change.left:
+def why_left(change) -> str:
+    """Why a layer stays float, and what to use instead."""
+    if not change.remedy:
         return change.left
+    movable = change.raw and not transforms(change.layer) and "before the model" not in change.remedy
+    ahead = ", or do it to the data, before the model" * movable
+    return f"{change.left} and cannot be exported; instead: {change.remedy}{ahead}"
+
+
+def _why(change, quantizer):
+    if change.left:
+        return why_left(change)
     reasons = []
+    if change.raw and change.step and isinstance(change.layer, keras.layers.BatchNormalization):
+        unsigned = isinstance(quantizer, QuantizedReLU)
+        count = quantizer.levels + 1 if unsigned else quantizer.space.num_states
+        reasons.append(
+            f"CAUTION: the step after it leaves {count} levels of the data"
+            f"{' and nothing below 0' * unsigned}; take a Rescaling instead, or normalize before the model"
+        )
     if change.space:
         how = "8 bits by `keep`" if change.keeps else "codes from the float kernel"
         if change.keeps and SWAPS[type(change.layer)].pair:

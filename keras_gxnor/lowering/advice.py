@@ -23,7 +23,7 @@ ADVICE = {
     (_L.ReLU, _L.LeakyReLU, _L.ELU, _L.PReLU): 'DiscreteActivation, ternary or "uint8"',
     _L.Softmax: "logits as the output and from_logits=True in the loss",
     (_L.Multiply, _L.Maximum, _L.Minimum, _L.Dot): "Add, Average or Concatenate; Rescaling for a constant",
-    _L.Normalization: "Rescaling as the first layer",
+    _L.Normalization: "data normalized before the model, or Rescaling (one positive scale) first",
     _L.Resizing: "UpSampling2D, or images of the right size",
     (_L.LayerNormalization, _L.GroupNormalization): "BatchNormalization",
 }

@@ -1,6 +1,7 @@
 """discretize: architectures people bring train, lower, export and verify; what it decides is told."""
 
 import functools
+import re
 
 import keras
 import numpy as np
@@ -14,7 +15,7 @@ from keras_gxnor.conversion.initial import codes_of
 from keras_gxnor.conversion.numbers import twn
 from keras_gxnor.errors import InvalidArgumentError, UnsupportedLayerError
 from keras_gxnor.kernels import DiscreteVariable
-from tests.contract.architectures import ARCHITECTURES, REFUSED
+from tests.contract.architectures import ARCHITECTURES, REFUSED, squeeze_and_excite
 
 L = keras.layers
 SPEC = InputSpec(scale=1 / 128, zero_point=128)
@@ -163,6 +164,50 @@ def test_what_to_do_without_the_last_activation(last, words):
     rows = plan(keras.Sequential([keras.Input((4,)), L.Dense(5, "relu"), *last])).rows
     (why,) = [row.why for row in rows if words in row.why]
     assert ("from_logits" in why) == ("from_logits" in words)
+
+
+def _left_on_the_input(layer, *ahead):
+    behind = [L.Flatten(), L.Dense(5, "relu", name="d"), L.Dense(2)]
+    return keras.Sequential([keras.Input((8, 6)), *ahead, layer, *behind])
+
+
+@pytest.mark.parametrize(
+    ("layer", "words"),
+    [
+        (L.Normalization(mean=0.5, variance=2.0), "instead: data normalized before the model, or Rescaling"),
+        (L.LayerNormalization(), "instead: BatchNormalization, or do it to the data, before the model"),
+        (L.GRU(4, return_sequences=True), 'instead: GXNORConv1D with padding="causal" and dilation_rate'),
+    ],
+)
+def test_layers_that_stay_float_say_what_to_do(layer, words):
+    """keep="first" takes the first kernel behind one that has none itself."""
+    parent = _left_on_the_input(layer, L.Identity())
+    table = plan(parent)
+    assert [row.layer for row in table.left] == [layer.name]
+    assert "cannot be exported" in table[layer.name].why and words in table[layer.name].why
+    assert ("before the model" in table[layer.name].why) != isinstance(layer, L.GRU)
+    assert table["d"].becomes == ("GXNORDense, ternary" if isinstance(layer, L.GRU) else "GXNORDense, int8")
+    with pytest.raises(UnsupportedLayerError, match=f"`{layer.name}`.*instead: "):
+        plan(parent, on_unsupported="raise")
+
+
+def test_layers_within_say_what_to_do_in_their_place():
+    parent = squeeze_and_excite()
+    why = plan(parent)["excite"].why
+    assert "instead: Add, Average" in why and "before the model" not in why
+    layers = [L.Conv2D(4, 3, data_format="channels_first"), L.Flatten(), L.Dense(2)]
+    first = keras.Sequential([keras.Input((8, 6, 3)), *layers])
+    assert "instead: channels_last" in plan(first).left[0].why
+
+
+@pytest.mark.parametrize(("space", "levels"), [("ternary", "3 levels"), ("uint8", "256 levels.*below 0")])
+def test_a_batch_normalization_of_the_data_is_warned_of(space, levels):
+    layers = [L.BatchNormalization(name="n"), L.Dense(5, "relu"), L.Dense(2)]
+    table = plan(keras.Sequential([keras.Input((4,)), *layers]), activation_space=space)
+    assert re.search(f"CAUTION.*{levels}.*Rescaling", table["n"].why)
+    assert sum("CAUTION" in row.why for row in table.rows) == 1
+    within = keras.Sequential([keras.Input((4,)), L.Dense(5), L.BatchNormalization(), L.ReLU(), L.Dense(2)])
+    assert "CAUTION" not in str(plan(within, activation_space=space))
 
 
 def test_filters_and_keep_choose(capsys):
