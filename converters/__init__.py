@@ -41,9 +41,9 @@ def convert(model, target="tflite", input_spec=None, name=None, check=True, **op
             for TFLite Micro: array, measured arena size, operator resolver, a test program),
             `"c"` (one C99 header) or `"library"` (the same header in a folder that Arduino,
             PlatformIO, ESP-IDF, Zephyr and CMake take as a library).
-        input_spec: `InputSpec` of what the device feeds, or a tuple of them, one an input;
-            None: that of the graph; of a model uint8 / 255, or the raw uint8 (scale=1) where a
-            Rescaling layer reads the input and divides by 255 itself.
+        input_spec: `InputSpec` of what the device feeds, or a tuple of them, one an input, or a
+            dict {name of the input: InputSpec}. None: that of the graph; of a model uint8 / 255, or
+            the raw uint8 (scale=1) where a Rescaling layer reads the input and divides it itself.
         name: Name of the files and prefix of the C symbols; None: the model's name.
         check: Whether to run the result against the model on 16 inputs first. For C this
             compiles for this machine; for `"tflm"` and `weights="decode"` it runs TFLite

@@ -22,7 +22,7 @@ from keras_gxnor.converters import (
 )
 from keras_gxnor.converters.artifact import Artifact
 from keras_gxnor.errors import InvalidArgumentError, UnsupportedGraphError, VerificationError
-from keras_gxnor.graph import Graph
+from keras_gxnor.graph import Graph, Input, in_order
 
 # Graph, name -> Artifact
 TARGETS = {"tflite": tflite.emit, "tflm": tflm.emit, "c": c_source.emit, "library": libraries.emit}
@@ -114,7 +114,7 @@ def verify(model, artifact, x, backends=None, limits=None, progress=None, labels
         artifact: What `convert` gave for it. Back ends of another target run files
             generated from `artifact.graph`.
         x: Integer array (batch, *input shape): the codes as the device sees them; a tuple of
-            them for several inputs.
+            them for several inputs, or a dict by their names.
         backends: Names from `BACKENDS` (None: all that can run the artifact; the others are
             named in `Report.omitted`).
         limits: {back end: compare only that many samples}, for the slow ones.
@@ -141,6 +141,10 @@ def verify(model, artifact, x, backends=None, limits=None, progress=None, labels
     if artifact.target in _RUNS_AS:
         artifacts[_RUNS_AS[artifact.target]] = artifact  # its own first file is what must be judged
     names, omitted = _backends(artifact, backends, limits, artifacts)
+    called = _input_names(model, graph)
+    if isinstance(x, dict):
+        x = in_order(x, called, "`x`")
+        x = x[0] if len(x) == 1 else x
     x = reference.check_codes(graph, x)
     count = len(_parts(x)[0])
     labels = None if labels is None else _labels(graph, labels, count)
@@ -166,8 +170,17 @@ def verify(model, artifact, x, backends=None, limits=None, progress=None, labels
         else:
             mismatches[name], class_mismatches[name] = count_mismatches(logits, expected)
     accuracy = None if labels is None else float((_classes(_parts(truth)[0]).ravel() == labels).mean())
-    words = "\n".join(dict.fromkeys(map(_words, _specs(artifact))))
+    words = _in_words(_specs(artifact), called)
     return Report(mismatches, class_mismatches, images, words, accuracy, border, cost, omitted)
+
+
+def _input_names(model, graph) -> tuple[str, ...]:
+    """What the inputs are called in a dict."""
+    if isinstance(model, Graph):
+        return tuple(node.name for node in graph.nodes if isinstance(node.op, Input))
+    from keras_gxnor import topology  # Keras only where a Keras model is given
+
+    return topology.read(model).names
 
 
 def _labels(graph, labels, count):
@@ -237,6 +250,13 @@ def _backends(artifact, backends, limits, artifacts):
 def _can_run(artifact, name):
     own = _RUNS_AS.get(artifact.target, artifact.target)
     return artifact.runs_on is None or BACKENDS[name][0] != own or name in artifact.runs_on
+
+
+def _in_words(specs, names) -> str:
+    """How codes enter Keras: a line, or one an input if they differ."""
+    if len(set(specs)) == 1:
+        return _words(specs[0])
+    return "\n".join(f"input `{name}`: {_words(spec)}" for name, spec in zip(names, specs))
 
 
 def _words(spec) -> str:
@@ -323,11 +343,12 @@ def _truth(model, artifact, x):
         return _batched(lambda part: reference.run(model, part), x), 0
     from keras_gxnor import evaluation  # Keras only where a Keras model is given
 
-    for part, (least, greatest) in zip(_parts(x), reference.code_limits(artifact.graph)):
+    called = _input_names(model, artifact.graph)
+    for name, part, (least, greatest) in zip(called, _parts(x), reference.code_limits(artifact.graph)):
         if part.min() < least or part.max() > greatest:
             raise InvalidArgumentError(
-                f"`x` must lie in {least}..{greatest}, the rows of the embedding that reads it. "
-                f"Received: {part.min()}..{part.max()}"
+                f"`x` must lie in {least}..{greatest}, the rows of the embedding that reads the input "
+                f"`{name}`. Received: {part.min()}..{part.max()}"
             )
     spec = _specs(artifact)
     plain = _batched(lambda part: evaluation.plain(model, spec, part), x)

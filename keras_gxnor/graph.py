@@ -15,7 +15,7 @@ TFLite and C comparable integer for integer.
 import dataclasses
 
 from keras_gxnor.checks import ACCUMULATOR_LIMIT, infer, window_output
-from keras_gxnor.errors import GraphError
+from keras_gxnor.errors import GraphError, InvalidArgumentError
 from keras_gxnor.operations import (
     Add,
     Affine,
@@ -63,6 +63,7 @@ __all__ = [
     "SumPool2D",
     "TensorType",
     "Threshold",
+    "in_order",
     "infer",
     "is_power_of_two",
     "window_output",
@@ -123,6 +124,29 @@ class Graph:
     def consumers(self, index: int) -> list[int]:
         """Indices of the nodes that read node `index`."""
         return [i for i, node in enumerate(self.nodes) if index in node.inputs]
+
+
+def in_order(given: dict, names, what: str) -> list:
+    """The values of a dict {name of an input: value}, in the order of the inputs.
+
+    Args:
+        given: What a user gave.
+        names: Names of all inputs, in order.
+        what: What the dict is, for the message.
+
+    Raises:
+        InvalidArgumentError: if a name is missing or unknown.
+
+    Example:
+
+    >>> in_order({"b": 2, "a": 1}, ["a", "b"], "`x`")
+    [1, 2]
+    """
+    if set(given) != set(names):
+        raise InvalidArgumentError(
+            f"{what} must have the inputs' names as keys, {list(names)}. Received: {list(given)}"
+        )
+    return [given[name] for name in names]
 
 
 def _arity(op, count) -> tuple[str, bool]:

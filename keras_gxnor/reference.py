@@ -73,13 +73,15 @@ def check_codes(graph: g.Graph, x):
         InvalidArgumentError: if shape, dtype or range do not fit the graph's inputs.
     """
     if len(graph.inputs) == 1:
-        return _checked(graph.input, "x", x)
+        return _checked(graph.input, "`x`", x)
+    names = [node.name for node in graph.nodes if isinstance(node.op, g.Input)]
     if not isinstance(x, (tuple, list)) or len(x) != len(graph.inputs):
         received = f"{len(x)} of them" if isinstance(x, (tuple, list)) else type(x).__name__
         raise InvalidArgumentError(
-            f"`x` must be a tuple of {len(graph.inputs)} arrays, one an input. Received: {received}"
+            f"`x` must be a tuple of {len(graph.inputs)} arrays, one an input: {names}. Received: {received}"
         )
-    arrays = tuple(_checked(op, f"x[{i}]", part) for i, (op, part) in enumerate(zip(graph.inputs, x)))
+    parts = enumerate(zip(graph.inputs, names, x))
+    arrays = tuple(_checked(op, f"`x[{i}]` (input `{name}`)", part) for i, (op, name, part) in parts)
     if len({len(array) for array in arrays}) != 1:
         raise InvalidArgumentError(
             "All inputs must have the same number of samples. "
@@ -93,17 +95,17 @@ def _checked(op, what, x) -> np.ndarray:
     array = np.asarray(x)
     if array.dtype.kind not in "iu":
         raise InvalidArgumentError(
-            f"`{what}` must hold the integer codes the device feeds ({spec.dtype}), not the "
+            f"{what} must hold the integer codes the device feeds ({spec.dtype}), not the "
             f"scaled floats Keras sees. Received: {array.dtype}"
         )
     if array.shape[1:] != shape or array.ndim != len(shape) + 1:
         raise InvalidArgumentError(
-            f"`{what}` must have shape (batch, {', '.join(map(str, shape))}). Received: {array.shape}"
+            f"{what} must have shape (batch, {', '.join(map(str, shape))}). Received: {array.shape}"
         )
     limits = np.iinfo(spec.dtype)
     if array.size and (array.min() < limits.min or array.max() > limits.max):
         raise InvalidArgumentError(
-            f"`{what}` must lie in {limits.min}..{limits.max} ({spec.dtype}). "
+            f"{what} must lie in {limits.min}..{limits.max} ({spec.dtype}). "
             f"Received: {array.min()}..{array.max()}"
         )
     return array.astype(spec.dtype)

@@ -31,11 +31,13 @@ class Topology:
         inputs: Shapes of the inputs without the batch axis; tensor i is input i.
         calls: The calls, each after those it reads.
         outputs: Numbers of the tensors that are the model's outputs.
+        names: Names of the inputs: keys of a model that takes a dict, else those of the tensors.
     """
 
     inputs: tuple[tuple[int, ...], ...]
     calls: tuple[Call, ...]
     outputs: tuple[int, ...]
+    names: tuple[str, ...]
 
     def consumers(self, tensor: int) -> list[Call]:
         """The calls that read a tensor."""
@@ -72,7 +74,15 @@ def read(model) -> Topology:
     shapes = tuple(_fixed(model, tensor) for tensor in model.inputs)
     calls: list[Call] = []
     outputs = _unfold(model, tuple(range(len(shapes))), len(shapes), calls)
-    return Topology(shapes, tuple(calls), tuple(outputs))
+    return Topology(shapes, tuple(calls), tuple(outputs), _names(model))
+
+
+def _names(model) -> tuple[str, ...]:
+    """Names of the inputs, as a dict of arrays for the model has them."""
+    given = None if isinstance(model, keras.Sequential) else model.input  # which has no `input` before a call
+    if isinstance(given, dict) and len(given) == len(model.inputs):
+        return tuple(sorted(given))
+    return tuple(tensor.name for tensor in model.inputs)
 
 
 def _fixed(model, tensor) -> tuple[int, ...]:

@@ -8,6 +8,7 @@ import numpy as np
 from keras_gxnor.conversion.planning import Role
 from keras_gxnor.conversion.registry import ACTIVATIONS, activation_of
 from keras_gxnor.errors import InvalidArgumentError
+from keras_gxnor.graph import in_order
 from keras_gxnor.quantizers import MultiStep
 from keras_gxnor.topology import configuration
 
@@ -88,7 +89,7 @@ def examples(model, found, data):
     """
     rng = np.random.default_rng(0)
     if data is not None:
-        flat = _arrays(model, found, data)
+        flat = _arrays(found, data)
         rows = rng.permutation(len(flat[0]))[:_EXAMPLES]
         return [x[rows].astype(tensor.dtype) for x, tensor in zip(flat, model.inputs, strict=True)], True
     made = []
@@ -100,13 +101,16 @@ def examples(model, found, data):
     return [x.astype("int32" if x.dtype.kind == "i" else "float32") for x in made], False
 
 
-def _arrays(model, found, data):
+def _arrays(found, data):
     """One array an input, in the order of `found.inputs`."""
-    flat = _in_order(model, data)
+    flat = keras.tree.flatten(data)
+    if isinstance(data, dict):
+        flat = keras.tree.flatten(in_order(data, found.names, "`calibration_data`"))
     made = [np.asarray(x) for x in flat] if len(flat) == len(found.inputs) else []
     fit = [x.ndim and x.shape[1:] == shape and _is_number(x.dtype) for x, shape in zip(made, found.inputs)]
     if not made or not all(fit) or len({len(x) for x in made}) != 1 or not len(made[0]):
-        expected = ", ".join(str((None, *shape)) for shape in found.inputs)
+        named = [f" of `{name}`" * (len(found.names) > 1) for name in found.names]
+        expected = ", ".join(f"{(None, *shape)}{name}" for shape, name in zip(found.inputs, named))
         received = ", ".join(f"{x.dtype} {x.shape}" for x in made) or f"{len(flat)} arrays"
         raise InvalidArgumentError(
             "`calibration_data` must be arrays of numbers, one an input, with equally many examples (at "
@@ -114,19 +118,6 @@ def _arrays(model, found, data):
             f"Received: {type(data).__name__}, {received}"
         )
     return made
-
-
-def _in_order(model, data):
-    """The leaves of a structure of arrays, those of a dict by the names of the inputs."""
-    if not isinstance(data, dict):
-        return keras.tree.flatten(data)
-    by_name = not isinstance(model, keras.Sequential) and isinstance(model.input, dict)
-    names = sorted(model.input) if by_name else [tensor.name for tensor in model.inputs]
-    if set(data) != set(names):
-        raise InvalidArgumentError(
-            f"`calibration_data` must have the inputs' names as keys, {names}. Received: {list(data)}"
-        )
-    return keras.tree.flatten([data[name] for name in names])
 
 
 def _is_number(dtype):

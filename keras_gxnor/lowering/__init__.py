@@ -40,8 +40,9 @@ def from_keras(model, input_spec=None, name=None) -> g.Graph:
     Args:
         model: A built Keras model in float32.
         input_spec: The `InputSpec` of what the device feeds, before any Rescaling, for all
-            inputs, or a sequence of them in the order of `model.inputs`. None: uint8 / 255, and
-            of an input that a Rescaling reads the raw uint8, InputSpec(scale=1, zero_point=0).
+            inputs, a sequence of them in the order of `model.inputs`, or a dict by name. None:
+            uint8 / 255, and of an input that a Rescaling reads the raw uint8,
+            InputSpec(scale=1, zero_point=0).
         name: Name of the graph (None: the model's).
 
     Returns:
@@ -61,9 +62,10 @@ def from_keras(model, input_spec=None, name=None) -> g.Graph:
     """
     found = topology.read(model)
     low, flows, done = Lowering(), {}, set()
+    names = found.names if len(found.names) > 1 else ["input"]
     for tensor, (shape, spec) in enumerate(zip(found.inputs, input_specs(input_spec, found))):
         spec, folded, end = fold_rescaling(spec, found, tensor)
-        flow = low.emit("input", g.Input(shape, spec))
+        flow = low.emit(names[tensor], g.Input(shape, spec))
         flows |= dict.fromkeys((tensor, end), flow)
         done |= set(folded)
     for call in found.calls:

@@ -25,15 +25,18 @@ def input_specs(input_spec, found: topology.Topology) -> tuple[g.InputSpec, ...]
     if input_spec is None:
         return tuple(_default(found, tensor) for tensor in range(count))
     specs = (input_spec,) * count if isinstance(input_spec, g.InputSpec) else input_spec
+    if isinstance(specs, dict):
+        specs = g.in_order(specs, found.names, "`input_spec`, if a dict of InputSpecs,")
     if not isinstance(specs, (tuple, list)) or not all(isinstance(s, g.InputSpec) for s in specs):
         raise InvalidArgumentError(
-            "`input_spec` must be an InputSpec, or a tuple of them in the order of model.inputs. "
+            "`input_spec` must be an InputSpec, a tuple of them in the order of model.inputs, or a dict "
+            f"of them with the keys {list(found.names)}. "
             f"Received: {input_spec!r}"
         )
     if len(specs) != count:
         raise InvalidArgumentError(
-            f"The model has {count} inputs, and `input_spec` must be one InputSpec for all or one for "
-            f"each. Received: {len(specs)}"
+            f"The model has {count} inputs, {list(found.names)}, and `input_spec` must be one InputSpec for "
+            f"all or one for each. Received: {len(specs)}"
         )
     return tuple(specs)
 

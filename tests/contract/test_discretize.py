@@ -376,6 +376,8 @@ def test_calibration_data_by_the_names_of_the_inputs():
     b, a = keras.Input((4,), name="b"), keras.Input((4,), name="a")
     parent = keras.Model([b, a], L.Dense(2)(L.Subtract()([L.Dense(3, "relu")(b), L.Dense(3, "relu")(a)])))
     data = [_X, 3 * _X + 1]
+    with pytest.raises(InvalidArgumentError, match=r"\(None, 4\) of `b`, \(None, 4\) of `a`"):
+        keras_gxnor.discretize(parent, calibration_data=[_X, _X[:, :3]], verbose=False)
     by_order, by_name, swapped = (
         keras_gxnor.discretize(parent, calibration_data=given, reestimate=False, verbose=False).get_weights()
         for given in (data, {"a": data[1], "b": data[0]}, data[::-1])

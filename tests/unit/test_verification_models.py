@@ -1,12 +1,13 @@
 """Every kind of model under the default scale 1/255, and data flows that must not be misread."""
 
 import collections
+import dataclasses
 
 import keras
 import numpy as np
 import pytest
 
-from keras_gxnor import DiscreteActivation, GXNORConv2D, GXNORDense, InputSpec, reference
+from keras_gxnor import DiscreteActivation, GXNORConv2D, GXNORDense, GXNOREmbedding, InputSpec, reference
 from keras_gxnor.converters import convert, interpreters, tflite, verification, verify
 from keras_gxnor.converters.artifact import Artifact
 from keras_gxnor.errors import (
@@ -86,7 +87,7 @@ def test_a_misread_data_flow_is_a_mismatch_and_no_rounding(monkeypatch):
     def swapped(model, read=topology.read):
         found = read(model)
         calls = [topology.Call(c.layer, c.inputs[::-1], c.output) for c in found.calls]
-        return topology.Topology(found.inputs, tuple(calls), found.outputs)
+        return dataclasses.replace(found, calls=tuple(calls))
 
     model = functional(lambda a, b: L.Subtract()([act(GXNORDense(9)(a)), act(GXNORDense(9)(b))]), (6,), (6,))
     q = codes(model, count=40)
@@ -171,6 +172,33 @@ def test_labels_are_checked():
     for labels in (0, ["a"] * len(q), np.zeros(3, int), np.zeros((len(q), 1), int), np.zeros(len(q))):
         with pytest.raises(InvalidArgumentError, match="`labels` must be"):
             verify(model, artifact, q, FAST, labels=labels)
+
+
+def test_inputs_have_their_names():
+    """Specs and codes in a dict, in any order; messages and the report say which input they mean."""
+    tokens, image = keras.Input((6,), name="tokens"), keras.Input((4,), name="image")
+    read = L.Flatten()(GXNOREmbedding(20, 3)(tokens)), act(GXNORDense(5)(image))
+    model = randomize(keras.Model([tokens, image], GXNORDense(3)(L.Concatenate()(read))))
+    specs = {"image": IMAGE, "tokens": InputSpec(scale=1, zero_point=0)}
+    artifact, (_, q) = convert(model, "tflite", specs), codes(model, count=40)
+    assert artifact.input_spec == (specs["tokens"], IMAGE)
+    assert artifact.files == convert(model, "tflite", artifact.input_spec).files
+    words = np.random.default_rng(0).integers(0, 20, (40, 6)).astype(np.uint8)
+    report = verify(model, artifact, {"image": q, "tokens": words}, FAST)
+    assert report.ok and "input `tokens`: Keras sees 1 *" in str(report) and "input `image`: " in str(report)
+    assert verify(artifact.graph, artifact, {"image": q, "tokens": words}, FAST).ok
+    assert [node.name for node in artifact.graph.nodes[:2]] == ["tokens", "image"]
+    for wrong, match in (
+        ({"image": q}, r"`x` must have the inputs' names as keys, \['tokens', 'image'\]"),
+        ((words, q / 2), r"`x\[1\]` \(input `image`\) must hold the integer codes"),
+        ({"image": q, "tokens": words + 20}, r"0\.\.19, .* input `tokens`\. Received"),
+        (q, r"one an input: \['tokens', 'image'\]"),
+    ):
+        with pytest.raises(InvalidArgumentError, match=match):
+            verify(model, artifact, wrong, FAST)
+    for wrong in ({"image": IMAGE}, {"image": IMAGE, "tokens": 3}, (IMAGE,) * 3):
+        with pytest.raises(InvalidArgumentError, match=r"\['tokens', 'image'\]"):
+            convert(model, "tflite", wrong)
 
 
 def test_one_logit_tells_two_classes_by_its_sign():
