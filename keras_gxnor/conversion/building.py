@@ -5,7 +5,7 @@ import dataclasses
 import keras
 
 from keras_gxnor.conversion.planning import Role
-from keras_gxnor.conversion.registry import ACTIVATIONS, SWAPS, absorbs
+from keras_gxnor.conversion.registry import ACTIVATIONS, SWAPS, absorbs, other_floats
 from keras_gxnor.layers import DiscreteActivation
 from keras_gxnor.topology import configuration
 
@@ -35,7 +35,7 @@ class Built:
 
 
 class Builder:
-    """Builds the new model.
+    """Builds the new model, in float32: of other floats the sums are not exact.
 
     Args:
         changes: {id of a layer: `Change`}.
@@ -59,7 +59,7 @@ class Builder:
 
     def _sequential(self, model):
         tensor = model.inputs[0]
-        layers = [keras.Input(batch_shape=tensor.shape, dtype=tensor.dtype, name=tensor.name)]
+        layers = [keras.Input(batch_shape=tensor.shape, dtype=_dtype(tensor), name=tensor.name)]
         for layer in model.layers:
             layers += [self.rebuild(layer)] if isinstance(layer, keras.Model) else self._built(layer).row
         return keras.Sequential(layers, name=model.name, trainable=model.trainable)
@@ -90,7 +90,7 @@ class Builder:
         bare = keras.Model(model.input, model.output, name=model.name)
         names = {id(x.output): x.name for x in model.layers if isinstance(x, _L.InputLayer)}
         inputs = keras.tree.map_structure(
-            lambda t: keras.Input(batch_shape=t.shape, dtype=t.dtype, name=names.get(id(t), t.name)),
+            lambda t: keras.Input(batch_shape=t.shape, dtype=_dtype(t), name=names.get(id(t), t.name)),
             model.input,
         )
         new = keras.models.clone_model(bare, inputs, clone_function=clone, call_function=call)
@@ -103,17 +103,19 @@ class Builder:
             made = Built(self._clone(layer, change))
             for place in ("before", "norm"):
                 if getattr(change, place):
-                    setattr(made, place, _L.BatchNormalization(name=self._names[id(layer), place]))
+                    setattr(made, place, _normalization(self._names[id(layer), place]))
             if change.step:
                 made.step = self._activation(layer, self._names[id(layer), "step"])
             self.built[id(layer)] = made
         return self.built[id(layer)]
 
     def _activation(self, layer, name):
-        return DiscreteActivation(**self._quantizers[id(layer)], name=name)
+        return DiscreteActivation(**self._quantizers[id(layer)], name=name, dtype="float32")
 
     def _clone(self, layer, change):
         config = configuration(layer)
+        if other_floats(layer):
+            config["dtype"] = "float32"
         if change.space:
             kept = {k: v for k, v in config.items() if k in _KEPT or not k.endswith(_REFUSED)}
             kept |= {"activation": None, "use_bias": False} if "use_bias" in kept else {}
@@ -123,12 +125,21 @@ class Builder:
         if isinstance(layer, ACTIVATIONS) and change.role is Role.STEP:
             return self._activation(layer, layer.name)
         if isinstance(layer, ACTIVATIONS) and change.role is Role.DROP:
-            return _L.Activation("linear", name=layer.name)
+            return _L.Activation("linear", name=layer.name, dtype="float32")
         if isinstance(layer, _L.BatchNormalization) and not change.left:
             config |= {"scale": True, "center": True}
         if absorbs(layer):
             config["use_bias"] = True
         return type(layer).from_config(config)
+
+
+def _normalization(name):
+    return _L.BatchNormalization(name=name, dtype="float32")
+
+
+def _dtype(tensor):
+    """The dtype of an input of the new model."""
+    return "float32" if "float" in tensor.dtype else tensor.dtype
 
 
 def _same_lambda(layer, config):
@@ -141,5 +152,5 @@ def _same_lambda(layer, config):
         arguments=layer.arguments,
         name=layer.name,
         trainable=layer.trainable,
-        dtype=layer.dtype_policy,
+        dtype=config["dtype"],
     )

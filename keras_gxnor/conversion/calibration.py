@@ -62,7 +62,7 @@ def measure(found, changes, data, settled) -> dict:
             values[call.output] = call.layer.activation(linear)
         if change.role is Role.STEP or change.norm or change.step:
             ahead = change.role is Role.STEP and isinstance(call.layer, ACTIVATIONS)
-            seen.setdefault(id(call.layer), []).append(np.asarray(given if ahead else linear))
+            seen.setdefault(id(call.layer), []).append(np.asarray(given if ahead else linear, "float32"))
     for key, arrays in seen.items():
         _refuse_not_finite(changes[key].layer, "reads or makes, of `calibration_data`, values", *arrays)
     return {key: _measured(arrays, rng) for key, arrays in seen.items()}

@@ -103,7 +103,7 @@ def discretize(
         verbose: Whether to print the table.
 
     Returns:
-        A Keras model with the same names in the same order, not compiled.
+        A Keras model with the same names in the same order, in float32, not compiled.
 
     Raises:
         UnsupportedLayerError: if the model is subclassed, or if a layer has no discrete form

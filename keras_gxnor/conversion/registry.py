@@ -71,6 +71,12 @@ def absorbs(layer) -> bool:
     return bool(swap and not swap.table and getattr(layer, "data_format", "channels_last") == "channels_last")
 
 
+def other_floats(layer) -> str:
+    """Name of the dtype policy of a layer that computes in floats other than float32, else ""."""
+    other = layer.compute_dtype in ("float16", "bfloat16", "float64")
+    return layer.dtype_policy.name if other else ""
+
+
 def activation_of(layer):
     """The function of a layer's own `activation=`, None if it has none or a linear one."""
     function = getattr(layer, "activation", None)

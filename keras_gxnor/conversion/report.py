@@ -4,7 +4,7 @@ import keras
 
 from keras_gxnor import quantizers, spaces
 from keras_gxnor.conversion.planning import Role, transforms
-from keras_gxnor.conversion.registry import ACTIVATIONS, SWAPS, activation_of, is_softmax
+from keras_gxnor.conversion.registry import ACTIVATIONS, SWAPS, activation_of, is_softmax, other_floats
 from keras_gxnor.conversion.table import LEFT, Decision, Table
 from keras_gxnor.quantizers import QuantizedReLU
 
@@ -113,4 +113,6 @@ def _why(change, quantizer):
         reasons.append("takes up scales" + (", with gamma and beta" if plain else ""))
     if change.role is Role.STEP and isinstance(change.layer, ACTIVATIONS):
         reasons.append("the nearest steps")
+    if other_floats(change.layer):
+        reasons.append(f"float32 instead of {other_floats(change.layer)}, whose sums are not exact")
     return "; ".join(reasons) or "as it is"

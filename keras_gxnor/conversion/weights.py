@@ -72,13 +72,13 @@ class Transfer:
         if self._plan.kinds[call.output] is Kind.RAW or layer.weights:
             return _unit(_shape_after(layer, read))
         if len(read) > 1:
-            return _merged(layer, read)
-        return tuple(np.asarray(layer(x[None], training=False))[0] for x in read[0])
+            return _merged(built.layer, read)
+        return tuple(np.asarray(built.layer(x[None], training=False))[0] for x in read[0])
 
     def _kernel(self, call, new, change, read):
         """Codes for the kernel of what comes in; (scale, bias) of the sums."""
         layer, swap = call.layer, SWAPS[type(call.layer)]
-        weights = {v.name: v.numpy() for v in layer.weights}
+        weights = {v.name: v.numpy().astype("float32") for v in layer.weights}
         bias = weights.pop("bias", np.float32(0))
         value, zero = map(_channels, read)
         for name, kernel in weights.items():

@@ -210,6 +210,20 @@ def test_a_batch_normalization_of_the_data_is_warned_of(space, levels):
     assert "CAUTION" not in str(plan(within, activation_space=space))
 
 
+@pytest.mark.parametrize("policy", ["mixed_float16", "bfloat16"])
+def test_models_of_other_floats_become_float32(policy):
+    """Their own sums would not be exact: lowering refuses them."""
+    keras.mixed_precision.set_global_policy(policy)
+    parent = ARCHITECTURES["lenet"]()
+    codes = _codes(parent)
+    model = keras_gxnor.discretize(parent, calibration_data=_scaled(codes)[0], verbose=False)
+    assert {layer.compute_dtype for layer in model.layers} == {"float32"}
+    assert {v.dtype for v in model.variables} == {"float32", "int8"}
+    rows = [row for row in plan(parent).rows if row.was]
+    assert all(f"float32 instead of {policy}" in row.why for row in rows)
+    _verified(model, codes, ["tflite"])
+
+
 def test_filters_and_keep_choose(capsys):
     parent = keras.Sequential(
         [keras.Input((4,)), L.Dense(5, "relu", name="a"), L.Dense(5, "relu", name="b"), L.Dense(2, name="c")]
