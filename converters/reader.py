@@ -134,9 +134,8 @@ def read(file) -> FileSummary:
         A `FileSummary`; print it.
 
     Raises:
-        ModelFileError: if the file is corrupt, truncated, or no .tflite file.
+        ModelFileError: if the file cannot be read, is corrupt, truncated, or no .tflite file.
         InvalidArgumentError: if `file` is neither a path nor bytes.
-        OSError: if the path cannot be read.
         MissingExtraError: if LiteRT, whose schema classes are used, is not installed.
     """
     data = _bytes(file)
@@ -177,10 +176,17 @@ def _bytes(file) -> bytes:
             f"`file` must be a path or the bytes of a .tflite file. Received: {type(file).__name__}"
         )
     path = pathlib.Path(file)
-    size = path.stat().st_size
-    if size > bounds.MAX_BYTES:  # before it fills the memory
+    try:
+        size = path.stat().st_size
+        data = path.read_bytes() if size <= bounds.MAX_BYTES else None  # which would fill the memory
+    except (OSError, ValueError) as error:  # ValueError: of a path that no system has
+        reason = getattr(error, "strerror", None) or error
+        raise ModelFileError(
+            f"`file` must be a .tflite file that can be read ({reason}). Received: {file!r}"
+        ) from error
+    if data is None:
         raise ModelFileError(f"Files up to {bounds.MAX_BYTES:,} bytes are read. Received: {size:,} bytes")
-    return path.read_bytes()
+    return data
 
 
 def _range(buffer, data) -> tuple[int, int]:

@@ -81,8 +81,9 @@ def test_paths_and_bytes_are_the_same(tmp_path):
     for odd in (None, 5, [CNN]):
         with pytest.raises(InvalidArgumentError, match="path or the bytes"):
             read_tflite(odd)
-    with pytest.raises(FileNotFoundError):
-        read_tflite(tmp_path / "missing.tflite")
+    for wrong in (tmp_path / "missing.tflite", tmp_path, "no\0path"):
+        with pytest.raises(ModelFileError, match=r"can be read .*Received: "):
+            read_tflite(wrong)
 
 
 def test_files_too_large_are_refused_unread(tmp_path):
