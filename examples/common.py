@@ -17,6 +17,7 @@ from keras_gxnor.errors import InvalidArgumentError
 
 console = Console()
 
+QUICK_EPOCHS = 8
 SLOW = ("tflite_micro", "c_cortex_m4")  # back ends that take about a second for a few dozen samples
 
 
@@ -29,7 +30,7 @@ def options(epochs, out):
     """
 
     def decorate(command):
-        quick = "Fewer samples and 8 epochs: shows that it runs, not how well."
+        quick = f"Fewer samples, at most {QUICK_EPOCHS} epochs: shows that it runs, not how well."
         for option in (
             click.option("--quick", is_flag=True, help=quick),
             click.option("--out", default=out, show_default=True, help="Folder of the results."),
@@ -66,7 +67,7 @@ def quicker(quick, epochs, train_set, test_set):
     if not quick:
         return epochs, train_set, test_set, dict.fromkeys(SLOW, 200)
     train_set, test_set = (tuple(part[:n] for part in s) for s, n in ((train_set, 2000), (test_set, 100)))
-    return min(epochs, 8), train_set, test_set, dict.fromkeys(SLOW, 10)
+    return min(epochs, QUICK_EPOCHS), train_set, test_set, dict.fromkeys(SLOW, 10)
 
 
 def block(layer, pool=False, discrete=True):

@@ -265,6 +265,14 @@ def test_differences_are_counted():
     assert device._compared(made, expected) == {"clips": 3, "features": 1, "logits": 2, "words": 3}
 
 
+def test_quick_says_how_many_epochs_it_takes_at_most():
+    """keywords.py takes 6 of its own, avr_mlp.py 8 of more."""
+    empty, common = ([], []), sys.modules[keywords.quicker.__module__]
+    assert [common.quicker(True, epochs, empty, empty)[0] for epochs in (6, 40)] == [6, 8]
+    for module in (keywords, avr_mlp):
+        assert "at most 8 epochs" in CliRunner().invoke(module.main, ["--help"]).output
+
+
 def ran(module, folder, *arguments) -> dict:
     """The report of an example run with --quick."""
     result = CliRunner().invoke(module.main, ["--quick", "--out", str(folder), *arguments])
