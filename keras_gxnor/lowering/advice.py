@@ -58,7 +58,8 @@ def nearest(layer) -> str:
     """The supported form that comes nearest to a layer without one."""
     for known, advice in ADVICE.items():
         if isinstance(layer, known):
-            return advice
+            turned = getattr(layer, "data_format", "channels_last") != "channels_last"
+            return advice + ', with data_format="channels_last"' * turned
     return (
         "the GXNOR layers, pooling, BatchNormalization, DiscreteActivation, Add, Concatenate, Flatten and "
         "the others that keras_gxnor.lowering.from_keras names"

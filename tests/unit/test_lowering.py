@@ -516,6 +516,10 @@ UNSUPPORTED = {
         lambda: sequential(conv(3, 2, data_format="channels_first", name="c"), L.Flatten()),
         "`c`.*channels_last",
     ),
+    "channels first, float": (
+        lambda: sequential(L.Conv2D(3, 2, data_format="channels_first", name="c"), L.Flatten()),
+        '`c`.*GXNORConv2D, .*data_format="channels_last"',
+    ),
     "bn axis": (lambda: sequential(conv(3), bn(axis=1, name="b")), "`b`.*axis"),
     "odd rescaling": (
         lambda: sequential(conv(3), L.Rescaling([1.0, 2.0], name="r")), "`r`.*one a channel"
