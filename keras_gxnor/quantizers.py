@@ -200,13 +200,14 @@ def get(identifier):
         return getattr(identifier, "resolved", lambda: identifier.quantizer)()
     if isinstance(identifier, str) and identifier in relu.names():
         return QuantizedReLU(identifier)
-    if isinstance(identifier, (str, spaces.DiscreteSpace)):
+    if is_name(identifier) or isinstance(identifier, spaces.DiscreteSpace):
         return MultiStep(identifier)
     if isinstance(identifier, dict):
         return deserialize(identifier)
     raise InvalidArgumentError(
-        "A quantizer must be a MultiStep, a QuantizedReLU, the name of a discrete space, or a "
-        f"serialized quantizer. Received: {identifier!r}"
+        f"An activation space must be one of {[*sorted(spaces.names()), *relu.names()]}, a DiscreteSpace, a "
+        "MultiStep, a QuantizedReLU or a serialized one (the graded space is for kernels, as are those "
+        f"called int). Received: {identifier!r}"
     )
 
 

@@ -1,5 +1,6 @@
 """What the float model computes on examples, and the step that comes nearest to an activation."""
 
+import collections.abc
 import dataclasses
 
 import keras
@@ -103,6 +104,11 @@ def examples(model, found, data):
 
 def _arrays(found, data):
     """One array an input, in the order of `found.inputs`."""
+    if hasattr(data, "element_spec") or isinstance(data, collections.abc.Iterator):
+        raise InvalidArgumentError(
+            "`calibration_data` must be arrays, not batches to iterate over: join some of their inputs, such "
+            f"as np.concatenate([x for x, y in data.take(8)]) of a Dataset. Received: {type(data).__name__}"
+        )
     flat = keras.tree.flatten(data)
     if isinstance(data, dict):
         flat = keras.tree.flatten(in_order(data, found.names, "`calibration_data`"))
@@ -114,7 +120,7 @@ def _arrays(found, data):
         received = ", ".join(f"{x.dtype} {x.shape}" for x in made) or f"{len(flat)} arrays"
         raise InvalidArgumentError(
             "`calibration_data` must be arrays of numbers, one an input, with equally many examples (at "
-            f"least one), of shapes {expected}; take some batches of a Dataset or generator. "
+            f"least one), of shapes {expected}. "
             f"Received: {type(data).__name__}, {received}"
         )
     return made

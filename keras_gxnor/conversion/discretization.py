@@ -108,8 +108,8 @@ def discretize(
     Raises:
         UnsupportedLayerError: if the model is subclassed, or if a layer has no discrete form
             and `on_unsupported="raise"`.
-        InvalidArgumentError: if an argument is none of those above, nothing is swapped, or
-            weights or what is computed of `calibration_data` are not finite.
+        InvalidArgumentError: if an argument is none of those above, nothing is swapped, `keep`
+            names what is not swapped, or weights or what is computed of `calibration_data` are not finite.
 
     Example:
 
@@ -167,6 +167,7 @@ def _decide(model, kernel_space, activation_space, filters, keep, on_unsupported
             f"Model `{model.name}` must have a layer to swap: {[kind.__name__ for kind in SWAPS]}, chosen "
             f"by `filters`. Received: layers {sorted(names)}, filters={filters!r}"
         )
+    _check_kept(planner.changes, keep)
     inserted = inserted_names(planner.changes)
     decisions = table(planner.changes, inserted, activation_space)
     refused = [change for change in planner.changes.values() if change.left and change.chosen]
@@ -177,6 +178,16 @@ def _decide(model, kernel_space, activation_space, filters, keep, on_unsupported
             'Replace it, or pass on_unsupported="leave" to keep it float.'
         )
     return planner, decisions, inserted
+
+
+def _check_kept(changes, keep):
+    """Refuses names in `keep` of layers that are not swapped: it would change nothing."""
+    for change in changes.values():
+        if change.layer.name in keep and not change.space:
+            raise InvalidArgumentError(
+                f"`keep` must name layers that are swapped, and `{change.layer.name}` is not: "
+                f"{change.left or 'it has no float kernel'}. Received: keep={keep!r}"
+            )
 
 
 def _chosen(filters):

@@ -256,6 +256,21 @@ def test_refusals():
             keras_gxnor.discretize(parent, verbose=False, **wrong)
 
 
+def test_messages_say_what_would_be_right():
+    layers = [L.Dense(5, "relu", name="a"), L.ReLU(name="r"), L.Dense(2, name="c")]
+    parent = keras.Sequential([keras.Input((4,)), *layers])
+    rows = tf.data.Dataset.from_tensor_slices((_X, _X)).batch(4)
+    for wrong, words in (
+        ({"activation_space": "uint9"}, r"'binary', 'ternary', .*'z7', 'uint1', .*'uint8'\].*uint9"),
+        ({"filters": "a", "keep": ("c",)}, r"`keep`.*`c` is not: not chosen by `filters`.*keep=\('c',\)"),
+        ({"keep": ("r",)}, "`keep`.*`r` is not: it has no float kernel"),
+        ({"calibration_data": rows}, r"np\.concatenate.*Received: .*Dataset"),
+        ({"calibration_data": iter([_X])}, "not batches to iterate over.*Received: list_iterator"),
+    ):
+        with pytest.raises(InvalidArgumentError, match=words):
+            keras_gxnor.discretize(parent, verbose=False, **wrong)
+
+
 def test_a_compiled_parent_and_one_with_constraints():
     x = keras.Input((4,))
     dense = L.Dense(2, kernel_regularizer="l2", kernel_constraint="max_norm")
