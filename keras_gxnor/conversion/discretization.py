@@ -92,7 +92,8 @@ def discretize(
             names, or a callable (layer) -> bool. None: all. The others stay float, and the
             model cannot be lowered with them.
         keep: Layers that get 8-bit weights (`"int8"`) instead of `kernel_space`: names, and
-            `"first"` and `"last"` for those that read an input or make an output. () for none.
+            `"first"` and `"last"` for those that read an input, if only through layers without
+            kernel and activation, or make an output. () for none.
             SeparableConv layers stay at `kernel_space`: their two kernels have no step between.
         calibration_data: Some hundred inputs of the model, an array or a structure of them as
             for `model.predict`. None: noise, so that thresholds come from the batch
