@@ -68,8 +68,8 @@ def test_exceptions_are_made_and_reached():
     """Many sums a code: float32 rounds some thresholds away from every line."""
     graph = every_sum("far", 127, 60, False).relu(stages=3).graph()
     call = the_ramp(graph)
-    members = next(t.values for t in call.tables if t.suffix == "ramp").strip("{}").split(", ")
-    assert call.kernel == "gxnor_bytes_ramp" and int(members[-1]) > 20
+    members = next(t.values for t in call.tables if t.suffix == "levels").strip("{}").split(", ")
+    assert call.kernel == "gxnor_bytes_quantize" and int(members[-1]) > 20
 
 
 def test_what_is_no_line_is_compared_with_its_thresholds():
