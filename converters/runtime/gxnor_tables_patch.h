@@ -4,19 +4,17 @@
 
 #include <stdint.h>
 
-#include "gxnor_lanes.h"
 #include "gxnor_shared.h"
 #include "gxnor_tables.h"
 #include "gxnor_window_pixel.h"
 
 /* The values u and v under the windows of two output pixels, row by row; places: their (y, x).
-   patch[k] = u + 65536 * v mod 2^32; 0 outside of the image and behind the last tap. Where a pixel
-   would be outside, the first one is read instead, and masked. */
+   patch[k] = u + 65536 * v mod 2^32; 0 outside of the image, where the first pixel is read instead,
+   and masked. What lies behind the last tap stays: its weights are 0. */
 GXNOR_SHARED void gxnor_tables_patch(const gxnor_tables *c, const uint8_t *in, const int32_t *places,
                                      uint32_t *patch)
 {
     const gxnor_window *w = &c->window;
-    const uint32_t *const end = patch + 3 * c->groups * c->segments;
     const uint32_t zero = (uint32_t)c->zero * 0x10001u;
     int32_t i, j;
 
@@ -37,12 +35,6 @@ GXNOR_SHARED void gxnor_tables_patch(const gxnor_tables *c, const uint8_t *in, c
                 *patch++ = (((*u++ | (uint32_t)*v++ << 16) & mask) ^ flip) - zero;
             }
         }
-    }
-    GXNOR_ROLLED
-    while (patch < end) {
-        uint32_t none = 0;
-        GXNOR_HIDDEN(none);
-        *patch++ = none;
     }
 }
 

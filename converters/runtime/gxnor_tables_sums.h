@@ -14,7 +14,7 @@
 
 /* The sums of all filters at two output pixels, which share the words of the tables: places[0],
    places[1] are (y, x) of the first and become that of the one after them. If there is no second,
-   the first is computed twice. places: four numbers.
+   one of the last row is computed again. places: four numbers.
    weights: for each segment, each eight filters and each group of three taps, eight bytes, as in
    gxnor_conv_u8_step. scratch: 3 * groups * segments words for the window, then 27 * groups for
    the tables. sums: c->room words for each pixel. */
@@ -28,10 +28,7 @@ static void gxnor_tables_sums(const gxnor_tables *c, const uint8_t *in,
     int32_t o, s;
 
     gxnor_tables_after(&c->window, places, places + 2);
-    if (places[2] == c->window.out_height) {
-        places[2] = places[0];
-        places[3] = places[1];
-    }
+    places[2] -= places[2] == c->window.out_height;
     gxnor_tables_patch(c, in, places, scratch);
     gxnor_tables_after(&c->window, places + 2, places);
     GXNOR_ROLLED

@@ -99,7 +99,7 @@ _GRAPHS = {
     "mixed_largest_sums": _largest_sums,
 }
 _BUILDERS = {
-    "mixed_dense": lambda n: _chain(n, (40,)).dense(33).relu().dense(20).relu().dense(3).logits(),
+    "mixed_dense": lambda n: _chain(n, (40,)).dense(33).relu(100).dense(20).relu().dense(3).logits(),
     "mixed_dense_int8": lambda n: _chain(n, (40,)).dense(33, space=INT8).relu().dense(20, space=INT8).relu().dense(3, space=INT8).logits(),
     "mixed_dense_wide": lambda n: _chain(n, (70,)).dense(100).relu(stages=2).dense(65).step().dense(70, space=INT8).logits(),
     "mixed_int8_on_trits": lambda n: _chain(n, (9, 8, 2)).conv(12).step().conv(10, space=INT8).step().conv(6, 2, space=INT8).relu().flatten().dense(3, space=INT8).logits(),

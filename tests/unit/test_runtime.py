@@ -649,8 +649,9 @@ def test_tables_of_bytes(c, seed):
         scratch, out = Out(3 * groups * segments + 27 * groups), Out((2, room), np.int32)
         c("tables_sums", shape, data, weights, places, scratch.memory, out.memory)
         scratch()
-        next_one = min(pixel + 1, len(sums) - 1)
-        np.testing.assert_array_equal(out()[:, :filters], sums[[pixel, next_one]])
+        np.testing.assert_array_equal(out()[0, :filters], sums[pixel])
+        if pixel + 1 < len(sums):
+            np.testing.assert_array_equal(out()[1, :filters], sums[pixel + 1])
 
 
 def test_the_largest_sums_of_a_segment_are_exact(c):
