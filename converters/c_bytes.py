@@ -64,7 +64,7 @@ def _way(program, layer) -> Callable | None:
 def byte_form(program, source) -> tuple[int, int]:
     """(flip, zero) of a value of form `bytes` or `u8`."""
     is_input = source.form == "bytes"
-    return input_bytes(program.graph.nodes[source.buffer].op.spec) if is_input else source.as_bytes
+    return input_bytes(program.graph.nodes[source.buffer].op.spec) if is_input else source.flip_zero
 
 
 def _tabulated(program, layer, source, end, ramp, lines) -> Value:

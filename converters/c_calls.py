@@ -85,12 +85,12 @@ class Value:
 
     @property
     def fits_bytes(self) -> bool:
-        """Whether all of its integers have a byte of their own, see `as_bytes`."""
+        """Whether all of its integers have a byte of their own, see `flip_zero`."""
         low, high = int(self.type.low.min()), int(self.type.high.max())
         return 0 <= low <= high < 256 or -128 <= low <= high < 128
 
     @property
-    def as_bytes(self) -> tuple[int, int]:
+    def flip_zero(self) -> tuple[int, int]:
         """(flip, zero) of the form `u8`: value = (byte ^ flip) - zero, as of `input_bytes`."""
         return (0x80, 0x80) if self.type.low.min() < 0 else (0, 0)
 
