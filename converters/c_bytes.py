@@ -15,10 +15,11 @@ from keras_gxnor.converters import c_kernels, first_layer, planes
 from keras_gxnor.converters.c_calls import Program, Table, Value, input_bytes, struct
 
 # Instructions a product on a Cortex-M4, about (docs/c.md): of a pass of counting and of tables, in large
-# layers; what a pixel adds; what a tap adds to tables. Products take as long as `_PRODUCTS` passes.
+# layers; what a pixel adds; what a tap adds to tables. Products take as long as `_PRODUCTS` passes, those of
+# depthwise kernels as long as `_DEPTHWISE`.
 _PASS, _PIXEL_OF_PASS = 0.15, 29
 _TABLES, _PIXEL_OF_TABLES, _TAP_OF_TABLES = 0.62, 60, 8
-_PRODUCTS = 10
+_PRODUCTS, _DEPTHWISE = 10, 4
 _GROUPS = 24  # threes of taps whose tables are there at once; at most 42, and each takes 108 bytes
 _FEW_FILTERS = first_layer.BLOCK  # below which tables are not used often enough
 _VECTOR = [1] * 10 + [0] * 2  # the window of a Dense
@@ -32,7 +33,7 @@ def kernel(program: Program, layer: c_kernels.Layer, as_bytes: Callable) -> Valu
         layer: Its source in any form.
         as_bytes: Callable: the source -> the source as bytes, in the order of its shape.
     """
-    if not layer.source.fits_bytes or getattr(layer.node.op, "groups", 1) > 1:
+    if not layer.source.fits_bytes:
         return None
     make = _way(program, layer)
     if layer.step is None:
@@ -50,6 +51,9 @@ def _way(program, layer) -> Callable | None:
     """Tables, products, or None: counted."""
     op, is_input = layer.node.op, layer.source.form == "bytes"
     passes, filters = layer.levels * layer.digits, op.kernel.shape[-1]
+    if getattr(op, "groups", 1) > 1:
+        is_depthwise = op.groups == layer.source.type.shape[-1] == filters and layer.step is not None
+        return _depthwise if is_depthwise and (is_input or passes >= _DEPTHWISE) else None
     if layer.digits > 1:
         return _multiplied if is_input or passes >= _PRODUCTS else None
     if not isinstance(op, g.Conv2D) or (program.lanes > planes.LANES and not is_input):
@@ -114,9 +118,22 @@ def _multiplied(program, layer, source, end, ramp, lines) -> Value:
     return _ended(program, layer, "bytes", source, tables, before, room, end, ramp, lines, bits)
 
 
+def _depthwise(program, layer, source, end, ramp, lines) -> Value:
+    channels = layer.kernel.shape[-1]
+    bits = planes.bits_for(layer.result.low.min(), layer.result.high.max())
+    taps = layer.kernel.size // channels
+    shape = [c_kernels.layer_window(layer), channels, channels, taps, *byte_form(program, source), bits]
+    table = np.ascontiguousarray(layer.kernel.astype(np.int8)).view(np.uint8)
+    tables = [Table("shape", "gxnor_bytes", struct(shape)), Table("weights", "uint8_t", table)]
+    before = ["&{name}_shape", source.place, "(const int8_t GXNOR_ROM *){name}_weights"]
+    room = [program.temporary("int32_t *", channels)]
+    return _ended(program, layer, "depthwise_u8", source, tables, before, room, end, ramp, lines, bits)
+
+
 def _ended(program, layer, way, source, tables, before, room, end, ramp, lines, bits) -> Value:
     """The call, with a ReLU in steps or thresholds. room: its scratch."""
     kind, name = "conv" if isinstance(layer.node.op, g.Conv2D) else "dense", f"gxnor_{way}_{end}"
+    kind = "depthwise" if way == "depthwise_u8" else kind
     if end == "quantize":
         made = program.octets(layer.step, layer.made_type(program))
         members = struct([ramp.levels, len(ramp.exceptions)])

@@ -130,6 +130,16 @@ def _tables(n, call, source, shares):
     return made | _ended(n)
 
 
+def _depthwise_bytes(n, call, source, shares):
+    """Products of bytes and weights of depthwise windows, then the step of the pixel."""
+    rows, columns = tiles.covered(n)
+    inside = int(rows.sum() * columns.sum())
+    made = {"depthwise of bytes, pixel": tiles.pixels(n), "depthwise of bytes, place": inside}
+    made |= {"depthwise of bytes, outside": tiles.pixels(n) * n["height"] * n["width"] - inside}
+    made |= {"depthwise of bytes, sum": tiles.pixels(n) * n["channels"]}
+    return made | {"depthwise of bytes, product": inside * n["channels"]} | _ended(n)
+
+
 def _ended(n) -> dict:
     """What is made of the sums of bytes: a ReLU in steps, or thresholds."""
     pixels = tiles.pixels(n)
@@ -344,6 +354,8 @@ _WORK = {
     "gxnor_tables_quantize": _tables,
     "gxnor_tables_steps": _tables,
     "gxnor_dense_u8_sums": _dense_bytes,
+    "gxnor_depthwise_u8_quantize": _depthwise_bytes,
+    "gxnor_depthwise_u8_steps": _depthwise_bytes,
     "gxnor_dense_sums": _dot,
     "gxnor_dense_codes_sums": _dot,
     "gxnor_conv_codes_sums": _conv_codes,

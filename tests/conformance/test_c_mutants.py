@@ -15,7 +15,7 @@ NAMES = """cnn_mnist_like cnn_same cnn_dilated cnn_grouped cnn_stride_2_same z2 
 densenet mobile depthwise_z2 average_codes_same reshape zero_padding step_of_max conv_pool_logits
 grouped_logits same_sums_twice sign_of_input dense_100 dense_wide_logits
 inception_wide mixed_cnn_100 mixed_grouped mixed_depthwise mixed_dense_int8 mixed_max_after
-mixed_segments mixed_dense""".split()
+mixed_segments mixed_dense mixed_relu_of_input""".split()
 
 # file, old text, new text
 MUTANTS = [
@@ -109,6 +109,8 @@ MUTANTS = [
     ("bytes_sums", "sums += 4;", "sums += 3;"),
     ("bytes_patch", "- (uint32_t)c->zero", ""),
     ("dense_u8_sums", "- zero", ""),
+    ("depthwise_u8", "weights += channels;", "weights += 1;"),
+    ("depthwise_u8", "pixel < 0 ? 0 : channels", "channels"),
     ("quantize", "code++;", ""),
     ("quantize", "rest >= slope", "rest > slope"),
     ("quantize", "+ lines[1]", ""),

@@ -25,11 +25,13 @@ _RARE = (
 )
 _RELUS = tuple(("relu", filters, 5, 0, 2, 0) for filters in (10, 5, 8))
 _POOLED = (("relu", 10, 5, 0, 2, 0), ("max", 1, 0, 0, 0, 0), ("relu", 10, 5, 0, 2, 0))
+_DEPTHWISE = (("relu", 10, 5, 0, 2, 0), ("relu", 11, 5, 0, 2, 0), ("relu", 11, 5, 0, 10, 0))
 RARE = [
     random_networks.Program(1, (7, 6, 3), 0, _RARE),
     random_networks.Program(2, (7, 6, 3), 2, (("digits", 4, 2, 3, 4, 5),)),
     random_networks.Program(3, (7, 6, 3), 0, _RELUS, end=6),
     random_networks.Program(4, (7, 6, 3), 0, _POOLED),
+    random_networks.Program(6, (7, 6, 3), 0, _DEPTHWISE),
     random_networks.Program(5, (5, 5, 3), 0, (("broad", 5, 0, 0, 0, 0),), end=4),
 ]
 

@@ -17,9 +17,9 @@ RUNTIME = pathlib.Path(host.__file__).parent / "runtime"
 CHANNELS = [1, 31, 32, 33, 64, 65, 100]
 CANARY = 0x5AC0FFEE
 KERNELS = """add bytes_sums channels conv_codes_step conv_codes_sums dense_codes_sums dense_sums dense_u8_sums
-depthwise depthwise_codes depthwise_step depthwise_steps depthwise_trits_step dot dot_codes lookup maxpool
-maxpool_codes maxpool_u8 pad quantize reshape sign slice slice_u8 step_words steps_words sumpool sums_step
-tables_sums unslice unslice_u8""".split()
+depthwise depthwise_codes depthwise_step depthwise_steps depthwise_trits_step depthwise_u8 dot dot_codes
+lookup maxpool maxpool_codes maxpool_u8 pad quantize reshape sign slice slice_u8 step_words steps_words
+sumpool sums_step tables_sums unslice unslice_u8""".split()
 
 
 def source():
@@ -678,6 +678,21 @@ def test_products_of_bytes(c, seed):
         c("bytes_sums", shape, data, np.ascontiguousarray(weights), y, x, patch.memory, out.memory)
         patch()
         np.testing.assert_array_equal(out()[:filters], sums[pixel])
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_depthwise_of_bytes(c, seed):
+    rng = np.random.default_rng(seed)
+    w, channels, _, flip, zero, data, _, _ = kernel_of_bytes(rng, seed, 1)
+    places_of_one = int(w[4] * w[5])
+    kernel = rng.choice([-127, -1, 0, 1, 127], (places_of_one, channels))
+    exact = (under(w, (data ^ np.uint8(flip)).astype(int) - zero, 0) * kernel).sum(1)
+    shape = np.array([*w, channels, channels, places_of_one, flip, zero, 24], np.int32)
+    for pixel in range(len(exact)):
+        out = Out(channels, np.int32)
+        y, x = divmod(pixel, int(w[3]))
+        c("depthwise_u8", shape, data, kernel.astype(np.int8).view(np.uint8), y, x, out.memory)
+        np.testing.assert_array_equal(out(), exact[pixel])
 
 
 @pytest.mark.parametrize("flip, zero", [(0, 0), (0x80, 128), (0, 255)])
