@@ -93,6 +93,13 @@ def _relus(name, shape, channels, levels=255, states=1, **options):
     return net.average().dense(40, states).relu().logits(5)
 
 
+def _bytes(name, shape, first, second, size=3, states=1):
+    """Kernels on bytes, a pool of bytes, thresholds of their sums, and logits."""
+    net = Net(name, shape).conv(first, 3).relu().conv(second, size, states=states).relu().pool()
+    net.conv(first + 8, size, states=states).step(0.5, 2).conv(second, 1).relu()
+    return net.conv(9, 1, states=states).relu().dense(5, 127).logits()
+
+
 def _small(name, shape, filters, size=3, strides=1):
     """A first convolution and a hidden one, both small."""
     net = Net(name, shape).conv(filters, size, strides, "valid").step()
@@ -245,6 +252,19 @@ def networks():
         *(
             Net(f"relus_vector{i}", (inputs,), IMAGE).dense(units, 127).step().dense(40).relu().logits(3)
             for i, (inputs, units) in enumerate([(30, 20), (200, 64)])
+        ),
+        *(
+            _bytes(f"relus_u8_{i}", *rest)
+            for i, rest in enumerate(
+                [
+                    ((9, 9, 3), 16, 24),
+                    ((7, 7, 1), 40, 64),
+                    ((8, 8, 2), 24, 32, 1),
+                    ((6, 6, 2), 64, 96, 1),
+                    ((7, 8, 3), 12, 20, 3, 90),
+                    ((6, 6, 1), 48, 33, 1, 127),
+                ]
+            )
         ),
         *(
             _small(f"small{i}", *rest)

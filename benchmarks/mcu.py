@@ -7,6 +7,9 @@ layers that are measured alone lie in the middle of a small network and read tri
 (the first layer: random bytes). Instructions are those of the layer in `emulator.Cost.layers`, divided by
 all of its products, of zeros and of the padding too. Every network is first run against the reference.
 
+`instructions_per_mac_8bit`: of layers that read bytes, uniformly random ones, and end in a ReLU in 255 steps,
+its instructions included; `u8` is ternary weights, `int8` weights of -127..127.
+
 `runtime_code_bytes`: .text of an image that holds a first convolution, a hidden one, a dense layer and calls
 to them, nothing else: no run function, floats, self-test or tables. Its layers are the only ones of their
 kind, so that the compiler knows their sizes. `bits_per_weight`: the tables of weights of the two hidden
@@ -71,6 +74,18 @@ def layers(density) -> dict[str, Net]:
     }
 
 
+def eight_bits() -> dict[str, Net]:
+    """The networks of the layers on bytes."""
+    codes = g.InputSpec("uint8", 1.0, 0)
+    return {
+        "conv3x3_64x64_u8": Net("conv8", (16, 16, 64), codes).conv(64).relu(),
+        "conv1x1_64x64_u8": Net("point8", (16, 16, 64), codes).conv(64, 1).relu(),
+        "conv3x3_64x64_int8": Net("conv88", (16, 16, 64), codes).conv(64, states=127).relu(),
+        "first_32x32x3_32_u8": Net("first8", (32, 32, 3)).conv(32).relu(),
+        "first_32x32x3_32_int8": Net("first88", (32, 32, 3)).conv(32, states=127).relu(),
+    }
+
+
 def products(graph) -> int:
     """Multiplications of the kernels of a network, of zeros and of the padding too."""
     total = 0
@@ -92,10 +107,10 @@ def checked(net, core, compiler) -> tuple:
     return artifact, x
 
 
-def instructions(density, core, compiler) -> dict[str, float]:
+def instructions(nets, core, compiler) -> dict[str, float]:
     """{layer: instructions a product} on one core."""
     found = {}
-    for name, net in layers(density).items():
+    for name, net in nets.items():
         kind = "dense" if name.startswith("dense") else "conv"
         counted = emulator.layers(*checked(net, core, compiler), core, compiler)
         (count,) = [count for note, count in counted if note.startswith(kind)]
@@ -159,7 +174,8 @@ def paper(cores, compiler) -> dict:
 
 def measure(cores, compiler, densities, rounds) -> dict:
     """The whole report; see the docstring of this file."""
-    found = {d: {core: instructions(d, core, compiler) for core in cores} for d in densities}
+    found = {d: {core: instructions(layers(d), core, compiler) for core in cores} for d in densities}
+    bytes_read = {core: instructions(eight_bits(), core, compiler) for core in cores}
     names = (*HIDDEN, FIRST)
     by_layer = {
         str(d): {name: {core: found[d][core][name] for core in cores} for name in names} for d in densities
@@ -169,6 +185,9 @@ def measure(cores, compiler, densities, rounds) -> dict:
     return {
         "instructions_per_mac": by_layer[str(MAIN)],
         "instructions_per_mac_by_density": by_layer,
+        "instructions_per_mac_8bit": {
+            name: {core: bytes_read[core][name] for core in cores} for name in eight_bits()
+        },
         "runtime_code_bytes": {core: code_bytes(core, compiler) for core in cores},
         "bits_per_weight": bits_per_weight(),
         "mnist_cnn": paper(cores, compiler),
@@ -202,6 +221,13 @@ def show(report, console):
     for core, size in report["runtime_code_bytes"].items():
         values = [f"{by_core[core]:.3f}" for by_core in report["instructions_per_mac"].values()]
         table.add_row(core, *values, f"{size:,}", f"{cnn['instructions_by_core'][core]:,}")
+    console.print(table)
+    table = Table(title="Layers on bytes, with a ReLU in 255 steps: instructions a product")
+    for column in ("core", *report["instructions_per_mac_8bit"]):
+        table.add_column(column, justify="left" if column == "core" else "right")
+    for core in report["runtime_code_bytes"]:
+        by_layer = report["instructions_per_mac_8bit"].values()
+        table.add_row(core, *(f"{by_core[core]:.2f}" for by_core in by_layer))
     console.print(table)
     console.print(
         f"Bits a weight: {report['bits_per_weight']}. MNIST CNN on {cnn['core']}: flash "

@@ -33,6 +33,16 @@ def tables(report) -> str:
         )
     lines += [
         "",
+        "Layers that read bytes and end in a ReLU in 255 steps, which is counted too:",
+        "",
+        "| core | u8, 3x3, 64 to 64 | u8, 1x1, 64 to 64 | int8, 3x3, 64 to 64 | first, u8 | first, int8 |",
+        "|---|---|---|---|---|---|",
+    ]
+    for core in report["runtime_code_bytes"]:
+        numbers = (f"{by[core]:.2f}" for by in report["instructions_per_mac_8bit"].values())
+        lines.append("| " + " | ".join([core, *numbers]) + " |")
+    lines += [
+        "",
         "At other densities, " + cnn["core"] + ":",
         "",
         "| density | dense | conv |",

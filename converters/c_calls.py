@@ -1,8 +1,8 @@
 """The parts of a generated program: calls of the runtime, their tables, the values between them.
 
-A value is in one of four forms: `bytes` (the input as the device feeds it), `codes` (bit planes, see
-`planes.py`), `sums` (int32) or `float`. A program is a straight line of calls; its buffers get their
-places in the scratch from `memory.plan`.
+A value is in one of five forms: `bytes` (the input as the device feeds it), `u8` (codes of 8 bits, a
+byte each), `codes` (bit planes, see `planes.py`), `sums` (int32) or `float`. A program is a straight line of
+calls; its buffers get their places in the scratch from `memory.plan`.
 """
 
 import dataclasses
@@ -15,7 +15,13 @@ from keras_gxnor.converters import memory, planes
 from keras_gxnor.converters.names import comment
 
 # The C type that a form is read and written as; places in the scratch are uint32_t *.
-POINTERS = {"bytes": "const uint8_t *", "codes": "uint32_t *", "sums": "int32_t *", "float": "float *"}
+POINTERS = {
+    "bytes": "const uint8_t *",
+    "u8": "uint8_t *",
+    "codes": "uint32_t *",
+    "sums": "int32_t *",
+    "float": "float *",
+}
 LISTS, LANES = "gxnor_entry *", "gxnor_lanes *"
 
 
@@ -77,6 +83,17 @@ class Value:
     def place(self) -> Place:
         return Place(self.buffer, POINTERS[self.form])
 
+    @property
+    def fits_bytes(self) -> bool:
+        """Whether all of its integers have a byte of their own, see `flip_zero`."""
+        low, high = int(self.type.low.min()), int(self.type.high.max())
+        return 0 <= low <= high < 256 or -128 <= low <= high < 128
+
+    @property
+    def flip_zero(self) -> tuple[int, int]:
+        """(flip, zero) of the form `u8`: value = (byte ^ flip) - zero, as of `input_bytes`."""
+        return (0x80, 0x80) if self.type.low.min() < 0 else (0, 0)
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Call:
@@ -132,6 +149,11 @@ class Program:
         count = planes.planes_for(kind.low.min(), kind.high.max())
         buffer = self.buffer(pixels * planes.words_for(channels) * count)
         return Value("codes", buffer, kind, node.name, pixels, channels, count)
+
+    def octets(self, node, kind: g.TensorType) -> Value:
+        """A new value of codes of 8 bits, one byte each."""
+        size, channels = math.prod(kind.shape), kind.shape[-1]
+        return Value("u8", self.buffer(-(-size // 4)), kind, node.name, size // channels, channels)
 
     def sums(self, node, kind: g.TensorType) -> Value:
         """A new value of int32 sums."""

@@ -8,7 +8,7 @@ import dataclasses
 import math
 
 from keras_gxnor import graph as g
-from keras_gxnor.converters import c_first, c_kernels, planes, relus
+from keras_gxnor.converters import c_bytes, c_first, c_kernels, planes, relus
 from keras_gxnor.converters.c_calls import (
     Place,
     Program,
@@ -23,6 +23,7 @@ from keras_gxnor.errors import UnsupportedGraphError
 
 _KERNELS = {g.Dense: c_kernels.dense, g.Conv2D: c_kernels.conv}
 _FLOATS = (g.Affine, g.Divide)
+_BYTES = ("bytes", "u8")
 
 
 def program(graph: g.Graph, lanes: int = 32, places: int = 1) -> Program:
@@ -45,7 +46,8 @@ class _Walk:
         quantized = [i for i, node in enumerate(graph.nodes) if isinstance(node.op, g.Quantize)]
         self.relus = {index: relus.kernel_of(graph, index) for index in quantized}
         self.with_relu = {kernel for kernel, _ in self.relus.values()}
-        self.sliced: dict[tuple, Value] = {}  # (input, channels) -> the input as codes
+        self.sliced: dict[tuple, Value] = {}  # (buffer, channels) -> the bytes in it as codes
+        self.octets: dict[int, Value] = {}  # buffer -> the codes in it as bytes
 
     def run(self):
         for index, node in enumerate(self.graph.nodes):
@@ -62,18 +64,42 @@ class _Walk:
         """What node `index` reads, as codes or sums."""
         read = self.graph.nodes[index].inputs[place]
         value = self.values[read]
-        return self.as_codes(read, value) if value.form == "bytes" else value
+        return self.as_codes(read, value) if value.form in _BYTES else value
 
     def as_codes(self, read, value) -> Value:
-        """The input as codes, converted once."""
+        """Bytes as codes, converted once."""
         key = value.buffer, value.channels
         if key not in self.sliced:
-            flip, zero = input_bytes(self.graph.nodes[value.buffer].op.spec)
+            flip, zero = c_bytes.byte_form(self.program, value)
             made = self.program.codes(self.graph.nodes[read], value.type, value.channels)
-            arguments = [value.place, flip, zero, made.channels, made.pixels, made.place, made.planes]
-            note = ", bytes to codes"
-            self.sliced[key] = self.program.call("slice", "gxnor_slice", arguments, made, value, note=note)
+            by_turning = flip == zero  # the value mod 256
+            name = "gxnor_slice_u8" if by_turning else "gxnor_slice"
+            how = [int(flip > 0)] if by_turning else [flip, zero]
+            arguments = [value.place, *how, made.channels, made.pixels, made.place, made.planes]
+            self.sliced[key] = self.program.call(
+                "slice", name, arguments, made, value, note=", bytes to codes"
+            )
         return dataclasses.replace(self.sliced[key], type=value.type, node=value.node)
+
+    def as_bytes(self, value) -> Value:
+        """Codes as bytes, converted once."""
+        if value.form in _BYTES:
+            return value
+        if value.buffer not in self.octets:
+            node = next(node for node in self.graph.nodes if node.name == value.node)
+            made = self.program.octets(node, value.type)
+            arguments = [value.place, value.planes, value.channels, value.pixels, made.place]
+            self.octets[value.buffer] = self.program.call(
+                "bytes", "gxnor_unslice_u8", arguments, made, value, note=", codes to bytes"
+            )
+        channels = value.type.shape[-1]
+        return dataclasses.replace(
+            self.octets[value.buffer],
+            type=value.type,
+            node=value.node,
+            pixels=value.size // channels,
+            channels=channels,
+        )
 
     def image(self, index) -> Value:
         """What node `index` reads, packed as its shape says."""
@@ -86,7 +112,7 @@ class _Walk:
             chain.append(index)
             index = self.graph.nodes[index].inputs[0]
         value = self.values[index]
-        if value.form == "bytes":
+        if value.form in _BYTES:
             value = self.as_codes(index, value)
         if value.form == "codes":
             value = _unsliced(self, index, value)
@@ -150,10 +176,11 @@ def _quantize(walk, index, node):
 def _kernel_call(walk, index, step, limits=None):
     node = walk.graph.nodes[index]
     raw = walk.values[node.inputs[0]]
-    if raw.form == "bytes":
-        made = c_first.first(walk.program, c_kernels.Layer(node, raw, walk.types[index], step, limits))
-        if made is not None:
-            return made
+    layer = c_kernels.Layer(node, raw, walk.types[index], step, limits)
+    made = c_first.first(walk.program, layer) if raw.form == "bytes" else None
+    made = made or c_bytes.kernel(walk.program, layer, walk.as_bytes)
+    if made is not None:
+        return made
     source = walk.image(index) if isinstance(node.op, g.Conv2D) else walk.source(index)
     layer = c_kernels.Layer(node, source, walk.types[index], step, limits)
     return _KERNELS[type(node.op)](walk.program, layer)
@@ -166,7 +193,9 @@ def _pool_window(shape, op) -> tuple[list[int], list[Table]]:
 
 
 def _maxpool(walk, index, node):
-    op, value = node.op, walk.source(index)
+    op, value = node.op, walk.values[node.inputs[0]]
+    if value.form != "u8":
+        value = walk.source(index)
     if value.form == "codes":
         value = walk.image(index)
     shape = walk.types[node.inputs[0]].shape
@@ -174,6 +203,9 @@ def _maxpool(walk, index, node):
     if value.form == "sums":
         made = walk.program.sums(node, walk.types[index])
         name, arguments = "gxnor_maxpool_sums", [value.place, shape[-1], made.place]
+    elif value.form == "u8":
+        made = walk.program.octets(node, walk.types[index])
+        name, arguments = "gxnor_maxpool_u8", [value.place, shape[-1], made.place]
     else:
         made = walk.program.codes(node, walk.types[index])
         if value.planes == 2:
@@ -277,7 +309,7 @@ def _shape(walk, index, node):
     """The same values, which stay where they are."""
     value, kind = walk.values[node.inputs[0]], walk.types[index]
     made = dataclasses.replace(value, type=kind, node=node.name)
-    if value.form == "bytes":
+    if value.form in _BYTES:
         made = dataclasses.replace(made, pixels=math.prod(kind.shape[:-1]), channels=kind.shape[-1])
     return made
 

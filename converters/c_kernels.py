@@ -105,14 +105,17 @@ class Layer:
         """The value that the kernel leaves."""
         if self.step is None:
             return program.sums(self.node, self.result)
-        kind = next(t for n, t in zip(program.graph.nodes, program.types) if n is self.step)
-        return program.codes(self.step, kind)
+        return program.codes(self.step, self.made_type(program))
 
-    def ramp(self, bits: int) -> ramps.Ramp | None:
-        """The lines of a Quantize for counters of `bits` planes, if they do."""
+    def made_type(self, program: Program) -> g.TensorType:
+        """The type of what the step leaves."""
+        return next(t for n, t in zip(program.graph.nodes, program.types) if n is self.step)
+
+    def ramp(self, bits: int, short: bool = False) -> ramps.Ramp | None:
+        """The lines of a Quantize for counters of `bits` planes, or for sums (`short`), if they do."""
         if not self.limits:
             return None
-        return ramps.fit(self.limits[0], self.result.low, self.result.high, self.limits[1:], bits)
+        return ramps.fit(self.limits[0], self.result.low, self.result.high, self.limits[1:], bits, short)
 
 
 _STATES = {2: "binary", 3: "ternary"}

@@ -66,12 +66,17 @@ def _check(call, name, trace, scratch):
         values = table.values.reshape(-1)
         digest = fnv(digest, values if table.ctype == "uint8_t" else values.view(np.uint32))
     left = stored(trace[made.node][0], made)
-    parts.append(("gxnor_digest", f"{scratch(made.buffer)}, {left.size}"))
+    if made.form == "u8":
+        parts.append(("gxnor_digest_bytes", f"(const uint8_t *)({scratch(made.buffer)}), {left.size}"))
+    else:
+        parts.append(("gxnor_digest", f"{scratch(made.buffer)}, {left.size}"))
     return Check(parts, f"0x{fnv(digest, left):08x}u")
 
 
 def stored(values, made) -> np.ndarray:
-    """A node's values as the words that the call leaves in the scratch."""
+    """A node's values as the words, or bytes, that the call leaves in the scratch."""
+    if made.form == "u8":
+        return (values.reshape(-1).astype(np.int64) & 0xFF).astype(np.uint8)
     if made.form == "sums":
         return values.astype(np.int32).view(np.uint32).reshape(-1)
     return planes.pack(values.reshape(-1, made.channels), made.planes).reshape(-1)

@@ -20,7 +20,7 @@ from keras_gxnor.errors import InvalidArgumentError, UnsupportedGraphError
 from keras_gxnor.version import __version__
 
 # Changes whenever a function in runtime/ changes its arguments or meaning.
-_RUNTIME_VERSION = 4
+_RUNTIME_VERSION = 5
 _HERE = pathlib.Path(__file__).resolve().parent
 _INCLUDE = re.compile(r'^#include "(\w+)\.h"\n', re.MULTILINE)
 _SHOW = {"uint32_t": "0x{:08x}u".format, "uint8_t": "{:d}".format, "int32_t": str, "float": float_literal}

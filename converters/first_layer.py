@@ -11,7 +11,7 @@ import numpy as np
 # Filters that are computed at once: tables are filled up to a multiple of it.
 BLOCK = 8
 # Taps that share a table, its entries, and the bytes of an entry.
-_TAPS, _ENTRIES, _ENTRY_BYTES = 3, 27, 4
+TAPS, ENTRIES, _ENTRY_BYTES = 3, 27, 4
 # Where 0 lies in the 16 bits of a sum less its threshold.
 _BIAS = 1 << 15
 _BOTH = 0x10001  # times a number of 16 bits: the number in both halves of a word
@@ -40,12 +40,12 @@ def fits(kernel, thresholds, zero) -> bool:
 def groups(kernel) -> int:
     """Groups of three taps in one column of the window."""
     height, _, channels, _ = kernel.shape
-    return -(-height * channels // _TAPS)
+    return -(-height * channels // TAPS)
 
 
 def scratch_words(kernel) -> int:
     """uint32 words of the caller's buffer: one column of taps, and the tables of a window."""
-    return groups(kernel) * (_TAPS + _ENTRIES * kernel.shape[1])
+    return groups(kernel) * (TAPS + ENTRIES * kernel.shape[1])
 
 
 def weights(kernel) -> np.ndarray:
@@ -65,10 +65,35 @@ def weights(kernel) -> np.ndarray:
     """
     height, width, channels, filters = kernel.shape
     blocks = -(-filters // BLOCK)
-    columns = np.zeros((width, _TAPS * groups(kernel), BLOCK * blocks), np.int32)
+    columns = np.zeros((width, TAPS * groups(kernel), BLOCK * blocks), np.int32)
     columns[:, : height * channels, :filters] = kernel.transpose(1, 0, 2, 3).reshape(width, -1, filters)
-    trits = columns.reshape(width, -1, _TAPS, blocks, BLOCK) + 1
+    trits = columns.reshape(width, -1, TAPS, blocks, BLOCK) + 1
     codes = np.einsum("wgtbf,t->bwgf", trits, [9, 3, 1])
+    return np.ascontiguousarray(_ENTRY_BYTES * codes, np.uint8)
+
+
+def segments(kernel, groups, count) -> np.ndarray:
+    """The places of a kernel's sums in tables that are made for `groups` threes of taps at a time.
+
+    Args:
+        kernel: Trits of shape (taps, filters).
+        groups, count: So that `count` segments of 3 * `groups` taps hold all.
+
+    Returns:
+        uint8 of shape (count, blocks, groups, 8): offsets as in `weights`. Taps and filters beyond
+        the last have weights 0.
+
+    Example:
+
+    >>> segments(np.array([-1, 0, 1, 1]).reshape(4, 1), 1, 2)[:, 0, 0, 0].tolist()
+    [20, 88]
+    """
+    taps, filters = kernel.shape
+    blocks = -(-filters // BLOCK)
+    rows = np.zeros((TAPS * groups * count, BLOCK * blocks), np.int32)
+    rows[:taps, :filters] = kernel
+    trits = rows.reshape(count, groups, TAPS, blocks, BLOCK) + 1
+    codes = np.einsum("sgtbf,t->sbgf", trits, [9, 3, 1])
     return np.ascontiguousarray(_ENTRY_BYTES * codes, np.uint8)
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from keras_gxnor.converters import planes
 
+_SLOPE_BITS, _RECIPROCAL_BITS, _MOST_SHIFT = 22, 37, 30  # of gxnor_quantize
 _MOST_FRACTION = 20  # bits; 255 steps need 16 for slopes, and roundings leave nothing to win beyond
 
 
@@ -66,8 +67,37 @@ class Ramp:
         lines = planes.pack(starts, self.rest_bits), planes.pack(slopes, self.slope_bits + 1)[:, :-1]
         return np.concatenate([np.hstack(lines).reshape(-1), self.exceptions]).astype(np.uint32)
 
+    def lines(self, low, high) -> np.ndarray | None:
+        """The table of gxnor_quantize for sums `low` to `high`: uint32; None if its words cannot hold them.
 
-def fit(steps, low, high, limits, bits: int) -> Ramp | None:
+        For each channel {start, phase, slope | shift << 24, 2^37 / slope}, slopes scaled to 22 bits;
+        then the exceptions.
+        """
+        slope, offset, fraction = self._short()
+        flat = slope == 0  # all codes from ceil(offset / 2^fraction) on
+        start = np.clip(-(-(slope + offset) >> fraction), low, high + 1)
+        phase = (start << fraction) - offset
+        slope[flat], phase[flat] = 1, self.levels
+        more = _SLOPE_BITS - np.array([int(value).bit_length() for value in slope])
+        shift = np.where(flat, 0, fraction + more)
+        if (more < 0).any() or (shift > _MOST_SHIFT).any():
+            return None
+        phase = np.clip(phase, 0, self.levels * slope) << more
+        slope = slope << more
+        table = np.stack([start, phase, slope | shift << 24, (1 << _RECIPROCAL_BITS) // slope], 1)
+        return np.concatenate([table.reshape(-1), self.exceptions]).astype(np.uint32)
+
+    def _short(self):
+        """(slope, offset, fraction) of each channel: steep slopes without fractions that are 0."""
+        slope, offset = self.slope.copy(), self.offset.copy()
+        fraction = np.full(slope.shape, self.fraction)
+        while (long := (slope >> _SLOPE_BITS > 0) & (fraction > 0) & ((slope | offset) & 1 == 0)).any():
+            slope[long], offset[long] = slope[long] >> 1, offset[long] >> 1
+            fraction[long] -= 1
+        return slope, offset, fraction
+
+
+def fit(steps, low, high, limits, bits: int, short: bool = False) -> Ramp | None:
     """The lines through thresholds; None if some channel's are no line.
 
     Args:
@@ -76,11 +106,15 @@ def fit(steps, low, high, limits, bits: int) -> Ramp | None:
         low, high: int64 (channels,): the sums that there are.
         limits: (least, most), int64 (channels,): wider than low..high, so that it shows where lines go.
         bits: Planes of the counters.
+        short: Whether the lines are for `Ramp.lines`: slopes of few bits.
     """
     wide = _Channels(steps, low, high, *limits)
     finest = wide.slopes()
     found = None
+    longest = int(np.where(wide.few, 0, finest).max())
     for fraction in range(_MOST_FRACTION + 1):
+        if short and longest >> (_MOST_FRACTION - fraction) >= (1 << _SLOPE_BITS) - 1:
+            break
         ramp = wide.ramp(fraction, finest, bits)
         if ramp is not None and (found is None or ramp.cost < found.cost):
             found = ramp

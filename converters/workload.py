@@ -106,15 +106,52 @@ def _first(n, call, source, shares):
     }
 
 
-def _bytes(n, call, source, shares):
-    """Products of bytes and weights, all filters of a pixel, then its step."""
-    count, words = tiles.pixels(n), tiles.pixels(n) * -(-n["filters"] // 32)
-    sums = count * n["filters"]
-    made = {"bytes, pixel": count, "bytes, tap": count * n["taps"], "bytes, sum": sums}
-    made |= {"bytes, product": sums * n["taps"], "number sliced": sums, "word sliced": words}
-    if "slope_bits" in n:
-        return made | tiles.ramp(n, words)
+def _products(n, call, source, shares):
+    """Products of bytes and weights, four filters at once, then the step of the pixel."""
+    count, fours = tiles.pixels(n), tiles.pixels(n) * -(-n["filters"] // 4)
+    made = {"bytes, pixel": count, "bytes, place": count * n["height"] * n["width"]}
+    made |= {"bytes, tap": count * n["taps"], "bytes, sums": fours, "bytes, products": fours * n["taps"]}
+    return made | _ended(n)
+
+
+def _tables(n, call, source, shares):
+    """Tables of 27 sums for three taps of two pixels, eight filters at once, then the step."""
+    pairs = -(-tiles.pixels(n) // 2)
+    tables, blocks = pairs * n["segments"] * n["groups"], n["room"] // 8
+    made = {
+        "tables, pair": pairs,
+        "tables, place": pairs * n["height"] * n["width"],
+        "tables, byte": pairs * n["height"] * n["width"] * n["channels"],
+        "tables, sum": 2 * pairs * n["room"],
+        "tables, table": tables,
+        "tables, block": pairs * n["segments"] * blocks,
+        "tables, group": tables * blocks,
+    }
+    return made | _ended(n)
+
+
+def _depthwise_bytes(n, call, source, shares):
+    """Products of bytes and weights of depthwise windows, then the step of the pixel."""
+    rows, columns = tiles.covered(n)
+    inside = int(rows.sum() * columns.sum())
+    made = {"depthwise of bytes, pixel": tiles.pixels(n), "depthwise of bytes, place": inside}
+    made |= {"depthwise of bytes, outside": tiles.pixels(n) * n["height"] * n["width"] - inside}
+    made |= {"depthwise of bytes, sum": tiles.pixels(n) * n["channels"]}
+    return made | {"depthwise of bytes, product": inside * n["channels"]} | _ended(n)
+
+
+def _ended(n) -> dict:
+    """What is made of the sums of bytes: a ReLU in steps, or thresholds."""
+    pixels = tiles.pixels(n)
+    if "top" in n:
+        return {"quantize": pixels, "quantize, sum": pixels * n["filters"]}
+    words = pixels * -(-n["filters"] // 32)
+    made = {"number sliced": pixels * n["filters"], "word sliced": words}
     return made | {"bytes, step": words * n["steps"] * n["bits"], "bytes, code": words * n["planes"]}
+
+
+def _dense_bytes(n, call, source, shares):
+    return {"dense of bytes": n["outputs"], "dense of bytes, product": n["outputs"] * n["size"]}
 
 
 def _dot(n, call, source, shares):
@@ -231,6 +268,33 @@ def _slice(n, call, source, shares):
     }
 
 
+def _slice_bytes(n, call, source, shares):
+    eights = n["pixels"] * -(-n["channels"] // 8)
+    return {
+        "bytes sliced, pixel": n["pixels"],
+        "bytes sliced, eight": eights,
+        "bytes sliced": n["pixels"] * n["channels"],
+        "bytes sliced, plane": eights * n["planes"],
+    }
+
+
+def _unslice_bytes(n, call, source, shares):
+    return {
+        "bytes unsliced, pixel": n["pixels"],
+        "bytes unsliced, eight": n["pixels"] * -(-n["channels"] // 8),
+        "bytes unsliced": n["pixels"] * n["channels"],
+    }
+
+
+def _maxpool_bytes(n, call, source, shares):
+    places = tiles.pixels(n) * n["height"] * n["width"]
+    return {
+        "bytes' maximum, pixel": tiles.pixels(n),
+        "bytes' maximum, place": places,
+        "bytes' maximum": places * n["channels"],
+    }
+
+
 def _unslice(n, call, source, shares):
     values = n["pixels"] * n["channels"]
     return {"unslice": values, "unslice, plane": values * (n["planes"] - 1)}
@@ -285,8 +349,13 @@ _WORK = {
     "gxnor_dense_steps": tiles.dense,
     "gxnor_dense_tiles_sums": tiles.dense,
     "gxnor_conv_u8_step": _first,
-    "gxnor_bytes_ramp": _bytes,
-    "gxnor_bytes_steps": _bytes,
+    "gxnor_bytes_quantize": _products,
+    "gxnor_bytes_steps": _products,
+    "gxnor_tables_quantize": _tables,
+    "gxnor_tables_steps": _tables,
+    "gxnor_dense_u8_sums": _dense_bytes,
+    "gxnor_depthwise_u8_quantize": _depthwise_bytes,
+    "gxnor_depthwise_u8_steps": _depthwise_bytes,
     "gxnor_dense_sums": _dot,
     "gxnor_dense_codes_sums": _dot,
     "gxnor_conv_codes_sums": _conv_codes,
@@ -301,10 +370,13 @@ _WORK = {
     "gxnor_maxpool": _maxpool,
     "gxnor_maxpool_codes": _maxpool_codes,
     "gxnor_maxpool_sums": _maxpool_sums,
+    "gxnor_maxpool_u8": _maxpool_bytes,
     "gxnor_sumpool": _sumpool,
     "gxnor_pad": _pad,
     "gxnor_slice": _slice,
+    "gxnor_slice_u8": _slice_bytes,
     "gxnor_unslice": _unslice,
+    "gxnor_unslice_u8": _unslice_bytes,
     "gxnor_channels": _channels,
     "gxnor_reshape": _reshape,
     "gxnor_add": _add,

@@ -4,8 +4,8 @@
 
 #include "gxnor_window.h"
 
-/* The geometry of a first layer that multiplies the input's bytes: value = (byte ^ flip) - zero.
-   taps: height * width * channels of the window, filled up to a multiple of 4 with weights of 0.
+/* The geometry of a kernel that multiplies bytes: value = (byte ^ flip) - zero.
+   taps: height * width * channels of the window, filled up to a multiple of 2 with weights of 0.
    bits: planes of the counters S + 2^(bits-1) that are made of the sums. */
 typedef struct {
     gxnor_window window;

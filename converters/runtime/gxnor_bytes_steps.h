@@ -10,9 +10,9 @@
 #include "gxnor_steps_words.h"
 #include "gxnor_sums_word.h"
 
-/* First layer on bytes, then a step of any number of thresholds. patch, weights: as in
-   gxnor_bytes_sums. thresholds: for each word a table [steps][bits], see gxnor_steps_words.
-   sums: c->filters words. counters: 32 words. out: codes of `planes` planes. */
+/* A kernel on bytes by multiplication, then a step of any number of thresholds. patch, weights,
+   sums: as in gxnor_bytes_sums. thresholds: for each word a table [steps][bits], see
+   gxnor_steps_words. counters: 32 words. out: codes of `planes` planes. */
 static void gxnor_bytes_steps(const gxnor_bytes *c, const uint8_t *in, const int8_t GXNOR_ROM *weights,
                               const uint32_t GXNOR_ROM *thresholds, int32_t steps, int32_t low,
                               int16_t *patch, int32_t *sums, uint32_t *counters, uint32_t *out,

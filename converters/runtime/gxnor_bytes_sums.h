@@ -9,26 +9,38 @@
 #include "gxnor_rom.h"
 #include "gxnor_shared.h"
 
-/* The sums of all filters at output pixel (y, x), by multiplication. weights: c->taps for each
-   filter. patch: room for c->taps. |sum| < 2^24, which the exporter sees to. */
+/* The sums of all filters at output pixel (y, x), by multiplication. weights: for each four filters
+   (the last filled up) and each of c->taps, four bytes. patch: room for c->taps. sums: c->filters
+   words, filled up to a multiple of 4. |sum| < 2^24, which the exporter sees to. */
 static void gxnor_bytes_sums(const gxnor_bytes *c, const uint8_t *in, const int8_t GXNOR_ROM *weights,
                              int32_t y, int32_t x, int16_t *patch, int32_t *sums)
 {
-    int32_t o, k;
+    const int16_t *const end = patch + c->taps;
+    int32_t o;
 
     gxnor_bytes_patch(c, in, y, x, patch);
     GXNOR_ROLLED
-    for (o = 0; o < c->filters; o++) {
-        int32_t sum = 0;
+    for (o = 0; o < c->filters; o += 4) {
+        int32_t sum0 = 0, sum1 = 0, sum2 = 0, sum3 = 0;
+        const int16_t *tap;
         GXNOR_ROLLED
-        for (k = 0; k < c->taps; k += 4) {
-            sum += (int32_t)patch[k] * weights[0];
-            sum += (int32_t)patch[k + 1] * weights[1];
-            sum += (int32_t)patch[k + 2] * weights[2];
-            sum += (int32_t)patch[k + 3] * weights[3];
-            weights += 4;
+        for (tap = patch; tap != end; tap += 2) {
+            const int32_t first = tap[0], second = tap[1];
+            sum0 += first * weights[0];
+            sum1 += first * weights[1];
+            sum2 += first * weights[2];
+            sum3 += first * weights[3];
+            sum0 += second * weights[4];
+            sum1 += second * weights[5];
+            sum2 += second * weights[6];
+            sum3 += second * weights[7];
+            weights += 8;
         }
-        sums[o] = sum;
+        sums[0] = sum0;
+        sums[1] = sum1;
+        sums[2] = sum2;
+        sums[3] = sum3;
+        sums += 4;
     }
 }
 

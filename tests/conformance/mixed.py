@@ -99,11 +99,12 @@ _GRAPHS = {
     "mixed_largest_sums": _largest_sums,
 }
 _BUILDERS = {
-    "mixed_dense": lambda n: _chain(n, (40,)).dense(33).relu().dense(20).relu().dense(3).logits(),
+    "mixed_dense": lambda n: _chain(n, (40,)).dense(33).relu(100).dense(20).relu().dense(3).logits(),
     "mixed_dense_int8": lambda n: _chain(n, (40,)).dense(33, space=INT8).relu().dense(20, space=INT8).relu().dense(3, space=INT8).logits(),
     "mixed_dense_wide": lambda n: _chain(n, (70,)).dense(100).relu(stages=2).dense(65).step().dense(70, space=INT8).logits(),
     "mixed_int8_on_trits": lambda n: _chain(n, (9, 8, 2)).conv(12).step().conv(10, space=INT8).step().conv(6, 2, space=INT8).relu().flatten().dense(3, space=INT8).logits(),
     "mixed_int8_input": lambda n: Chain(n, (8, 8, 2), g.InputSpec("int8", 1 / 128, 0)).conv(9, space=INT8, padding="same").relu().pool().flatten().dense(4).logits(),
+    "mixed_segments": lambda n: _chain(n, (7, 5, 3)).conv(34, padding="same").relu().conv(75, padding="same", strides=(2, 1)).relu().conv(9, 1).relu().conv(7, 2).relu(9).flatten().dense(3).logits(),
     "mixed_depthwise": lambda n: _chain(n, (9, 9, 3)).conv(40, 2).relu().depthwise(3, space=INT8).step().depthwise(2, padding="same").relu().depthwise(3, multiplier=2).relu().flatten().dense(3).logits(),
     "mixed_grouped": lambda n: _chain(n, (6, 6, 2)).conv(96, 1).relu().conv(96, 3, groups=32).relu().conv(8, 2, groups=2).step().flatten().dense(3).logits(),
     "mixed_max_before": lambda n: _chain(n, (12, 11, 2)).conv(10).pool().relu().conv(34, 2).pool(2, 1, "same").relu(falling=0).flatten().dense(3).logits(),

@@ -372,7 +372,14 @@ def _end_average(chain, _):
     chain.add(g.Divide(7))
 
 
-_ENDS = (_end, _end_many, _end_codes, _end_pool, _end_groups, _end_average)
+def _end_bytes(chain, outputs):
+    """A dense layer of int8."""
+    chain.flatten() if _image(chain) else None
+    most = np.abs([chain.type.low, chain.type.high]).max()
+    chain.dense(outputs, space=127 if most * 127 * chain.type.shape[0] < 1 << 24 else None)
+
+
+_ENDS = (_end, _end_many, _end_codes, _end_pool, _end_groups, _end_average, _end_bytes)
 
 
 if __name__ == "__main__":

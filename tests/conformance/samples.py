@@ -232,5 +232,6 @@ def _wide_average_step(name):
 
 SAMPLES = {name: (lambda n=name, b=build: b(n).graph()) for name, build in _BUILDERS.items()}
 SAMPLES |= {name: (lambda n=name, b=build: b(n)) for name, build in _GRAPHS.items()}
-SOME_MIXED = """cnn_100 dense_int8 depthwise grouped extreme_cnn max_before residual_relu two_outputs""".split()
+SOME_MIXED = """cnn_100 dense dense_int8 depthwise grouped extreme_cnn max_before max_after relu_of_input
+residual_relu segments two_outputs""".split()
 ALL = SAMPLES | {name: MIXED[name] for name in (f"mixed_{name}" for name in SOME_MIXED)}

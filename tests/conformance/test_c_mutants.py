@@ -14,7 +14,8 @@ from tests.conformance.samples import ALL, Chain, inputs
 NAMES = """cnn_mnist_like cnn_same cnn_dilated cnn_grouped cnn_stride_2_same z2 z2_weights z5_weights residual
 densenet mobile depthwise_z2 average_codes_same reshape zero_padding step_of_max conv_pool_logits
 grouped_logits same_sums_twice sign_of_input dense_100 dense_wide_logits
-inception_wide mixed_cnn_100 mixed_grouped mixed_depthwise mixed_dense_int8""".split()
+inception_wide mixed_cnn_100 mixed_grouped mixed_depthwise mixed_dense_int8 mixed_max_after
+mixed_segments mixed_dense mixed_relu_of_input""".split()
 
 # file, old text, new text
 MUTANTS = [
@@ -104,8 +105,35 @@ MUTANTS = [
     ("ramp_tiles", "lines + k * step", "lines"),
     ("ramp_clip", "equal & code[b] & ~limit", "equal & code[b]"),
     ("sums_word", "mask << (size >> 1)", "mask << size"),
-    ("bytes_sums", "patch[k + 3]", "patch[k + 2]"),
+    ("bytes_sums", "second * weights[6]", "second * weights[5]"),
+    ("bytes_sums", "sums += 4;", "sums += 3;"),
     ("bytes_patch", "- (uint32_t)c->zero", ""),
+    ("dense_u8_sums", "- zero", ""),
+    ("depthwise_u8", "weights += channels;", "weights += 1;"),
+    ("depthwise_u8", "pixel < 0 ? 0 : channels", "channels"),
+    ("quantize", "code++;", ""),
+    ("quantize", "rest >= slope", "rest > slope"),
+    ("quantize", "+ lines[1]", ""),
+    ("quantize", "code > top", "code > 255u"),
+    ("quantize", "above >= 0", "above > 0"),
+    ("tables_after", "place[1] + 1 == w->out_width", "place[1] == w->out_width"),
+    ("tables_block", "weights += 8;", "weights += 7;"),
+    ("tables_flush", "- 0x8000u;", ";"),
+    ("tables_flush", "pair - u", "pair"),
+    ("tables_patch", "(below & 0xff0000u)", "0xff0000u"),
+    ("tables_sums", "c->room + o", "o"),
+    ("tables_sums", "patch += 3;", "patch += 2;"),
+    ("tables_sums", "gxnor_tables_after(&c->window, places + 2, places);", ""),
+    ("slice_rows", "b < 8", "b < 7"),
+    ("slice_rows", "(out[b] & kept)", "out[b]"),
+    ("slice_rows", "negative ? high", "!negative ? high"),
+    ("slice_u8", "(c & 24) == 24", "(c & 24) == 16"),
+    ("turn", "0x00aa00aau;\n    a", "0x00aa00abu;\n    a"),
+    ("turn", "swap << 4", "swap << 3"),
+    ("unslice_u8", "b == c + 3", "b == c + 4"),
+    ("unslice_u8", ">> (c & 24)", ">> (c & 16)"),
+    ("maxpool_u8", "started |= pixel >= 0;", ""),
+    ("maxpool_u8", "source[k] > most ? source[k] : most", "source[k]"),
 ]
 
 

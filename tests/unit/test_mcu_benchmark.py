@@ -24,6 +24,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 KEYS = {
     "instructions_per_mac",
     "instructions_per_mac_by_density",
+    "instructions_per_mac_8bit",
     "runtime_code_bytes",
     "bits_per_weight",
     "mnist_cnn",
@@ -42,6 +43,9 @@ def check(report, cores):
         assert set(layers) == LAYERS
         assert all(set(layer) == cores and min(layer.values()) > 0.1 for layer in layers.values())
         assert max(layers["dense_1024x512"].values()) < 1.5 and max(layers["first_32x32x3_32"].values()) < 4
+    eight = report["instructions_per_mac_8bit"]
+    assert set(eight) == set(mcu.eight_bits()) and all(set(layer) == cores for layer in eight.values())
+    assert all(0.5 < value < 12 for layer in eight.values() for value in layer.values())
     assert set(report["runtime_code_bytes"]) == cores
     assert all(2000 < size < 12_000 for size in report["runtime_code_bytes"].values())
     assert 2 < report["bits_per_weight"] <= mcu.LIMITS["bits_per_weight"]

@@ -7,7 +7,7 @@ import pytest
 
 from keras_gxnor import graph as g
 from keras_gxnor import reference
-from keras_gxnor.converters import c_emitters, c_source, host, ramps, relus
+from keras_gxnor.converters import c_bytes, c_emitters, c_source, host, ramps, relus
 from keras_gxnor.errors import UnsupportedGraphError
 from tests.conformance.chain import Chain
 from tests.conformance.mixed import MIXED
@@ -49,7 +49,10 @@ def network(weight, count, levels, stages, image):
     return graph, bytes_of(sums, weight, count).reshape(-1, *graph.input.shape)
 
 
-def test_every_threshold_is_reached_and_its_neighbors_are_not():
+@pytest.mark.parametrize("way", ["bytes", "counted"])
+def test_every_threshold_is_reached_and_its_neighbors_are_not(monkeypatch, way):
+    if way == "counted":
+        only_counted(monkeypatch)
     networks = [network(*case, image) for case in CASES for image in (False, True)]
     artifacts = [c_source.emit(graph, graph.name) for graph, _ in networks]
     library = host.Library(artifacts, flags=("-O1",))
@@ -59,17 +62,26 @@ def test_every_threshold_is_reached_and_its_neighbors_are_not():
         assert same(library.run(artifact, x), graph, x), graph.name
 
 
+def only_counted(monkeypatch):
+    """Nothing is computed on bytes."""
+    monkeypatch.setattr(c_bytes, "kernel", lambda *_: None)
+
+
 def the_ramp(graph):
     (call,) = [c for c in c_emitters.program(relus.canonical(graph)).calls if "ReLU" in c.note]
     return call
 
 
-def test_exceptions_are_made_and_reached():
+@pytest.mark.parametrize("way", ["bytes", "counted"])
+def test_exceptions_are_made_and_reached(monkeypatch, way):
     """Many sums a code: float32 rounds some thresholds away from every line."""
+    if way == "counted":
+        only_counted(monkeypatch)
     graph = every_sum("far", 127, 60, False).relu(stages=3).graph()
     call = the_ramp(graph)
-    members = next(t.values for t in call.tables if t.suffix == "ramp").strip("{}").split(", ")
-    assert call.kernel == "gxnor_bytes_ramp" and int(members[-1]) > 20
+    kernel, suffix = {"bytes": ("bytes_quantize", "levels"), "counted": ("dense_ramp", "ramp")}[way]
+    members = next(t.values for t in call.tables if t.suffix == suffix).strip("{}").split(", ")
+    assert call.kernel == f"gxnor_{kernel}" and int(members[-1]) > 20
 
 
 def test_what_is_no_line_is_compared_with_its_thresholds():

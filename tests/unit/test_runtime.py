@@ -10,15 +10,16 @@ import sys
 import numpy as np
 import pytest
 
-from keras_gxnor.converters import host, planes
+from keras_gxnor.converters import first_layer, host, planes, ramps
 from tests.tools import C99, CXX11, ZIG, available
 
 RUNTIME = pathlib.Path(host.__file__).parent / "runtime"
 CHANNELS = [1, 31, 32, 33, 64, 65, 100]
 CANARY = 0x5AC0FFEE
-KERNELS = """add channels conv_codes_step conv_codes_sums dense_codes_sums dense_sums depthwise
-depthwise_codes depthwise_step depthwise_steps depthwise_trits_step dot dot_codes lookup maxpool
-maxpool_codes pad reshape sign slice step_words steps_words sumpool sums_step unslice""".split()
+KERNELS = """add bytes_sums channels conv_codes_step conv_codes_sums dense_codes_sums dense_sums dense_u8_sums
+depthwise depthwise_codes depthwise_step depthwise_steps depthwise_trits_step depthwise_u8 dot dot_codes
+lookup maxpool maxpool_codes maxpool_u8 pad quantize reshape sign slice slice_u8 step_words steps_words
+sumpool sums_step tables_sums unslice unslice_u8""".split()
 
 
 def source():
@@ -26,7 +27,8 @@ def source():
     text = ["#include <stdint.h>\n"]
     for name in KERNELS:
         header = (RUNTIME / f"gxnor_{name}.h").read_text(encoding="ascii")
-        match = re.search(rf"^static (\w+) gxnor_{name}\(([^)]*)\)\n\{{", header, re.MULTILINE)
+        pattern = rf"^(?:static|GXNOR_SHARED) (\w+) gxnor_{name}\(([^)]*)\)\n\{{"
+        match = re.search(pattern, header, re.MULTILINE)
         result, parameters = match[1], " ".join(match[2].split())
         passed = ", ".join(re.findall(r"(\w+)(?:,|$)", parameters))
         head = f"{result} run_{name}({parameters})"
@@ -65,7 +67,7 @@ def c(folder):
 
 def argument(value):
     if isinstance(value, np.ndarray):
-        assert value.flags.c_contiguous and value.dtype in (np.uint32, np.int32, np.uint8)
+        assert value.flags.c_contiguous and value.dtype in (np.uint32, np.int32, np.uint8, np.int16)
         return ctypes.c_void_p(value.ctypes.data)
     return ctypes.c_int32(value)
 
@@ -75,10 +77,11 @@ class Out:
 
     def __init__(self, shape, dtype=np.uint32):
         self.shape, self.size = shape, int(np.prod(shape))
-        self.memory = np.full(self.size + 2, CANARY, dtype)
+        self.guard = np.array(CANARY).astype(dtype)
+        self.memory = np.full(self.size + 2, self.guard, dtype)
 
     def __call__(self):
-        assert (self.memory[self.size :] == CANARY).all(), "wrote beyond its output"
+        assert (self.memory[self.size :] == self.guard).all(), "wrote beyond its output"
         return self.memory[: self.size].reshape(self.shape)
 
 
@@ -301,6 +304,32 @@ def test_slice_of_every_byte(c):
     np.testing.assert_array_equal(planes.unpack(out(), 256), data.view(np.int8))
 
 
+@every
+def test_bytes_to_codes_and_back(c, channels, seed):
+    rng = np.random.default_rng(seed)
+    words = planes.words_for(channels)
+    for low, high in ((0, 255), (0, 200), (0, 15), (0, 1), (-128, 127), (-3, 2), (-1, 1), (-100, 0)):
+        count = planes.planes_for(low, high)
+        value = rng.choice([low, high, 0, int(rng.integers(low, high + 1))], (5, channels))
+        data = (value & 0xFF).astype(np.uint8)
+        out = Out((5, words, count))
+        c("slice_u8", data, int(low < 0), channels, 5, out.memory, count)
+        np.testing.assert_array_equal(out(), planes.pack(value, count))
+        back = Out((5, channels), np.uint8)
+        c("unslice_u8", out().copy(), count, channels, 5, back.memory)
+        np.testing.assert_array_equal(back(), data)
+
+
+def test_every_byte_to_codes_and_back(c):
+    data = np.arange(256, dtype=np.uint8)
+    for exact, count in ((data.astype(int), 9), (data.view(np.int8).astype(int), 8)):
+        out, back = Out((8, count)), Out(256, np.uint8)
+        c("slice_u8", data, int(count == 8), 256, 1, out.memory, count)
+        np.testing.assert_array_equal(planes.unpack(out(), 256), exact)
+        c("unslice_u8", out().copy(), count, 256, 1, back.memory)
+        np.testing.assert_array_equal(back(), data)
+
+
 @pytest.mark.parametrize("flip, zero", [(0, 0), (0x80, 128), (0x80, 133)])
 @pytest.mark.parametrize("rows", [1, 9, 256])
 def test_lookup_of_every_byte(c, rows, flip, zero):
@@ -397,6 +426,22 @@ def test_maxpool(c, channels, seed):
                 place = packed.copy()
                 c(kernel, w, place, *middle, words, place)
                 np.testing.assert_array_equal(place.reshape(-1)[: exact.size], exact.reshape(-1))
+
+
+@every
+def test_maxpool_of_bytes(c, channels, seed):
+    rng = np.random.default_rng(seed)
+    for n in range(12):
+        before = bool(n % 2)
+        w = window(rng, before=before, cover=True)
+        x = rng.choice([0, 1, 127, 128, 255], (w[0] * w[1], channels))
+        exact, data = under(w, x, -1).max(1).astype(np.uint8), x.astype(np.uint8)
+        out = Out(exact.shape, np.uint8)
+        c("maxpool_u8", w, data, channels, out.memory)
+        np.testing.assert_array_equal(out(), exact)
+        if not before and exact.size <= data.size:
+            c("maxpool_u8", w, data, channels, data)
+            np.testing.assert_array_equal(data.reshape(-1)[: exact.size], exact.reshape(-1))
 
 
 @every
@@ -576,6 +621,91 @@ def test_conv_of_codes(c, seed):
         patch(), one()
 
 
+# --- Kernels on bytes. ---
+
+
+def kernel_of_bytes(rng, seed, most):
+    """(window, input channels, filters, flip, zero, bytes, kernel (taps, filters), the exact sums)."""
+    w, channels, filters = window(rng), *map(int, rng.choice([1, 2, 3, 5, 8, 17, 33], 2))
+    flip, zero = [(0, 0), (0x80, 128), (0, 255), (0x80, 3)][seed % 4]
+    data = rng.choice([0, 255, zero, *rng.integers(0, 256, 3).tolist()], (w[0] * w[1], channels))
+    taps = int(w[4] * w[5]) * channels
+    kernel = rng.choice([-most, 0, 1, most], (taps, filters))
+    sums = under(w, (data ^ flip) - zero, 0).reshape(-1, taps) @ kernel
+    return w, channels, filters, flip, zero, data.astype(np.uint8), kernel, sums.astype(np.int32)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_tables_of_bytes(c, seed):
+    rng = np.random.default_rng(seed)
+    w, channels, filters, flip, zero, data, kernel, sums = kernel_of_bytes(rng, seed, 1)
+    total, room = -(-len(kernel) // 3), -(-filters // 8) * 8
+    groups = min(total, int(rng.choice([1, 3, 24, 42])))
+    segments = -(-total // groups)
+    shape = np.array([*w, channels, filters, room, groups, segments, flip, zero, 20], np.int32)
+    weights = first_layer.segments(kernel, groups, segments)
+    places = np.zeros(4, np.int32)
+    for pixel in range(0, len(sums), 2):
+        scratch, out = Out(3 * groups * segments + 27 * groups), Out((2, room), np.int32)
+        c("tables_sums", shape, data, weights, places, scratch.memory, out.memory)
+        scratch()
+        np.testing.assert_array_equal(out()[0, :filters], sums[pixel])
+        if pixel + 1 < len(sums):
+            np.testing.assert_array_equal(out()[1, :filters], sums[pixel + 1])
+
+
+def test_the_largest_sums_of_a_segment_are_exact(c):
+    """42 groups of three taps: 126 * 255 is the most that half of a word holds."""
+    data = np.full((2, 126), 255, np.uint8)
+    kernel = np.stack([np.ones(126, int), -np.ones(126, int)], 1)
+    shape = np.array([1, 2, 1, 2, 1, 1, 1, 1, 1, 1, 0, 0, 126, 2, 8, 42, 1, 0, 0, 17], np.int32)
+    weights, places = first_layer.segments(kernel, 42, 1), np.zeros(4, np.int32)
+    scratch, out = Out(30 * 42), Out((2, 8), np.int32)
+    c("tables_sums", shape, data, weights, places, scratch.memory, out.memory)
+    np.testing.assert_array_equal(out()[:, :2], [[32130, -32130]] * 2)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_products_of_bytes(c, seed):
+    rng = np.random.default_rng(seed)
+    w, channels, filters, flip, zero, data, kernel, sums = kernel_of_bytes(rng, seed, 127)
+    padded = np.pad(kernel, [(0, len(kernel) % 2), (0, -filters % 4)])
+    weights = padded.reshape(len(padded), -1, 4).transpose(1, 0, 2).astype(np.int8).view(np.uint8)
+    shape = np.array([*w, channels, filters, len(padded), flip, zero, 24], np.int32)
+    for pixel in range(len(sums)):
+        patch, out = Out(len(padded), np.int16), Out(padded.shape[1], np.int32)
+        y, x = divmod(pixel, int(w[3]))
+        c("bytes_sums", shape, data, np.ascontiguousarray(weights), y, x, patch.memory, out.memory)
+        patch()
+        np.testing.assert_array_equal(out()[:filters], sums[pixel])
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_depthwise_of_bytes(c, seed):
+    rng = np.random.default_rng(seed)
+    w, channels, _, flip, zero, data, _, _ = kernel_of_bytes(rng, seed, 1)
+    places_of_one = int(w[4] * w[5])
+    kernel = rng.choice([-127, -1, 0, 1, 127], (places_of_one, channels))
+    exact = (under(w, (data ^ np.uint8(flip)).astype(int) - zero, 0) * kernel).sum(1)
+    shape = np.array([*w, channels, channels, places_of_one, flip, zero, 24], np.int32)
+    for pixel in range(len(exact)):
+        out = Out(channels, np.int32)
+        y, x = divmod(pixel, int(w[3]))
+        c("depthwise_u8", shape, data, kernel.astype(np.int8).view(np.uint8), y, x, out.memory)
+        np.testing.assert_array_equal(out(), exact[pixel])
+
+
+@pytest.mark.parametrize("flip, zero", [(0, 0), (0x80, 128), (0, 255)])
+@pytest.mark.parametrize("size, outputs", [(1, 1), (7, 3), (100, 17)])
+def test_dense_of_bytes(c, size, outputs, flip, zero):
+    rng = np.random.default_rng(size)
+    data, kernel = rng.integers(0, 256, size), rng.integers(-127, 128, (size, outputs))
+    weights = np.ascontiguousarray(kernel.T.astype(np.int8)).view(np.uint8)
+    out = Out(outputs, np.int32)
+    c("dense_u8_sums", data.astype(np.uint8), flip, zero, size, weights, outputs, out.memory)
+    np.testing.assert_array_equal(out(), ((data ^ flip) - zero) @ kernel)
+
+
 def grouped_rows(kernel, groups):
     """Weights for gxnor_conv_codes: rows of places times the words a group's channels lie in."""
     size, inputs, outputs = kernel.shape
@@ -588,6 +718,52 @@ def grouped_rows(kernel, groups):
         at = g * inputs - 32 * min(spans[g][0], words - take)
         rows[o, :, at : at + inputs] = kernel[:, :, o]
     return planes.weight_rows(rows.reshape(outputs, -1)), take, size * take
+
+
+# --- ReLUs in steps of sums. ---
+
+
+def thresholds_of_lines(rng, levels, wide):
+    """(thresholds, low, high, limits) of 24 channels: lines, flat ones, single steps, sums moved by one."""
+    low, high = -rng.integers(0, wide, 24), rng.integers(1, wide, 24)
+    slopes, starts = rng.uniform(0.01, wide / levels, 24), rng.uniform(-wide, wide, 24)
+    least, most = low - (high - low), high + (high - low)
+    slopes[:3] = 8 * wide  # a step, if any
+    starts[3], starts[4] = 3 * wide, -3 * wide - levels * slopes[4]  # never; always
+    exact = np.ceil(starts[:, None] + slopes[:, None] * np.arange(1, levels + 1)).astype(np.int64)
+    moved = rng.integers(0, levels, 4)
+    exact[5 + np.arange(4), moved] += slopes[5:9] > 2
+    return np.clip(exact, least[:, None], most[:, None] + 1), low, high, (least, most)
+
+
+@pytest.mark.parametrize("levels", [1, 2, 15, 100, 200, 255])
+@pytest.mark.parametrize("wide", [300, 3000, 40_000])
+def test_quantize_of_every_sum(c, levels, wide):
+    """Each channel's codes are the numbers of thresholds that its sum reaches."""
+    rng = np.random.default_rng(levels + wide)
+    steps, low, high, limits = thresholds_of_lines(rng, levels, wide)
+    ramp = ramps.fit(steps, low, high, limits, 20, short=True)
+    lines, count = ramp.lines(low, high), len(low)
+    shape = np.array([levels, len(ramp.exceptions)], np.int32)
+    tried = np.unique(np.concatenate([steps.reshape(-1) + d for d in (-1, 0, 1)])) if wide > 3000 else None
+    tried = np.arange(low.min(), high.max() + 1) if tried is None else tried
+    for number in tried.tolist():
+        sums = np.clip(number, low, high).astype(np.int32)
+        out = Out(count, np.uint8)
+        c("quantize", shape, sums, count, lines, out.memory)
+        np.testing.assert_array_equal(out(), (sums[:, None] >= steps).sum(1))
+
+
+def test_quantize_of_a_wrong_line_is_seen(c):
+    steps = np.arange(10, 2560, 10)[None]
+    ramp = ramps.fit(steps, np.array([0]), np.array([3000]), (np.array([-3000]), np.array([6000])), 13, True)
+    lines = ramp.lines(np.array([0]), np.array([3000]))
+    out, shape, sums = Out(1, np.uint8), np.array([255, 0], np.int32), np.array([1280], np.int32)
+    c("quantize", shape, sums, 1, lines, out.memory)
+    assert out() == [128]
+    lines[1] -= 1  # the phase: one part of 2^shift of a sum less
+    c("quantize", shape, sums, 1, lines, out.memory)
+    assert out() == [127]
 
 
 # --- What compilers say. ---
