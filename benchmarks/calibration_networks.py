@@ -100,6 +100,14 @@ def _bytes(name, shape, first, second, size=3, states=1):
     return net.conv(9, 1, states=states).relu().dense(5, 127).logits()
 
 
+def _sums_of_relus(name, shape, channels, states=1, size=3):
+    """Codes beyond a byte, and a depthwise convolution of them."""
+    net = Net(name, shape).conv(channels).relu()
+    start = net.here
+    net.conv(channels).relu().add(g.Add(), start)
+    return net.depthwise(size, states=states).relu().logits(3)
+
+
 def _small(name, shape, filters, size=3, strides=1):
     """A first convolution and a hidden one, both small."""
     net = Net(name, shape).conv(filters, size, strides, "valid").step()
@@ -252,6 +260,10 @@ def networks():
         *(
             Net(f"relus_vector{i}", (inputs,), IMAGE).dense(units, 127).step().dense(40).relu().logits(3)
             for i, (inputs, units) in enumerate([(30, 20), (200, 64)])
+        ),
+        *(
+            _sums_of_relus(f"relus_summed{i}", *rest)
+            for i, rest in enumerate([((9, 9, 2), 16), ((8, 7, 3), 40, 127), ((12, 12, 1), 64, 1, 5)])
         ),
         *(
             _bytes(f"relus_u8_{i}", *rest)

@@ -15,8 +15,8 @@ from tests.conformance.samples import ALL
 
 _BATCH = 50  # networks compiled at once
 # Rarely drawn: a pool of trits, a depthwise step of five states, and so many groups that they are not
-# counted in tiles; weights of three digits on the input's bytes; several 8-bit ReLUs, a pool of them and
-# int8 logits; sums of many groups.
+# counted in tiles; weights of three digits on the input's bytes; several 8-bit ReLUs, pools of them and
+# int8 logits; depthwise kernels on them; sums of many groups.
 _RARE = (
     ("conv", 3, 2, 0, 0, 3),
     ("max", 1, 0, 0, 0, 0),
@@ -25,6 +25,7 @@ _RARE = (
 )
 _RELUS = tuple(("relu", filters, 5, 0, 2, 0) for filters in (10, 5, 8))
 _POOLED = (("relu", 10, 5, 0, 2, 0), ("max", 1, 0, 0, 0, 0), ("relu", 10, 5, 0, 2, 0))
+_SUMMED = (("relu", 10, 5, 0, 2, 0), ("sum", 1, 0, 0, 0, 0), ("relu", 11, 5, 0, 2, 0))
 _DEPTHWISE = (("relu", 10, 5, 0, 2, 0), ("relu", 11, 5, 0, 2, 0), ("relu", 11, 5, 0, 10, 0))
 RARE = [
     random_networks.Program(1, (7, 6, 3), 0, _RARE),
@@ -32,6 +33,7 @@ RARE = [
     random_networks.Program(3, (7, 6, 3), 0, _RELUS, end=6),
     random_networks.Program(4, (7, 6, 3), 0, _POOLED),
     random_networks.Program(6, (7, 6, 3), 0, _DEPTHWISE),
+    random_networks.Program(7, (7, 6, 3), 0, _SUMMED),
     random_networks.Program(5, (5, 5, 3), 0, (("broad", 5, 0, 0, 0, 0),), end=4),
 ]
 
