@@ -87,7 +87,7 @@ class Value:
     def fits_bytes(self) -> bool:
         """Whether all of its integers have a byte of their own, see `flip_zero`."""
         low, high = int(self.type.low.min()), int(self.type.high.max())
-        return 0 <= low <= high < 256 or -128 <= low <= high < 128
+        return self.form == "bytes" or 0 <= low <= high < 256 or -128 <= low <= high < 128
 
     @property
     def flip_zero(self) -> tuple[int, int]:

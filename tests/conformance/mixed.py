@@ -104,6 +104,8 @@ _BUILDERS = {
     "mixed_dense_wide": lambda n: _chain(n, (70,)).dense(100).relu(stages=2).dense(65).step().dense(70, space=INT8).logits(),
     "mixed_int8_on_trits": lambda n: _chain(n, (9, 8, 2)).conv(12).step().conv(10, space=INT8).step().conv(6, 2, space=INT8).relu().flatten().dense(3, space=INT8).logits(),
     "mixed_int8_input": lambda n: Chain(n, (8, 8, 2), g.InputSpec("int8", 1 / 128, 0)).conv(9, space=INT8, padding="same").relu().pool().flatten().dense(4).logits(),
+    "mixed_odd_zero": lambda n: Chain(n, (7, 6, 3), g.InputSpec("int8", 1 / 64, -5)).conv(9, padding="same").relu().conv(5, 2, space=INT8).step().flatten().dense(3).logits(),
+    "mixed_odd_zero_int8": lambda n: Chain(n, (7, 6, 3), g.InputSpec("uint8", 1 / 64, 100)).conv(9, space=INT8, padding="same").relu().flatten().dense(3).logits(),
     "mixed_segments": lambda n: _chain(n, (7, 5, 3)).conv(34, padding="same").relu().conv(75, padding="same", strides=(2, 1)).relu().conv(9, 1).relu().conv(7, 2).relu(9).flatten().dense(3).logits(),
     "mixed_depthwise": lambda n: _chain(n, (9, 9, 3)).conv(40, 2).relu().depthwise(3, space=INT8).step().depthwise(2, padding="same").relu().depthwise(3, multiplier=2).relu().flatten().dense(3).logits(),
     "mixed_grouped": lambda n: _chain(n, (6, 6, 2)).conv(96, 1).relu().conv(96, 3, groups=32).relu().conv(8, 2, groups=2).step().flatten().dense(3).logits(),
