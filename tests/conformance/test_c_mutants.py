@@ -15,7 +15,7 @@ NAMES = """cnn_mnist_like cnn_same cnn_dilated cnn_grouped cnn_stride_2_same z2 
 densenet mobile depthwise_z2 average_codes_same reshape zero_padding step_of_max conv_pool_logits
 grouped_logits same_sums_twice sign_of_input dense_100 dense_wide_logits
 inception_wide mixed_cnn_100 mixed_grouped mixed_depthwise mixed_dense_int8 mixed_max_after
-mixed_segments mixed_dense mixed_relu_of_input""".split()
+mixed_segments mixed_dense mixed_relu_of_input separable_multiplier upsampled""".split()
 
 # file, old text, new text
 MUTANTS = [
