@@ -7,8 +7,7 @@
 #include "gxnor_depthwise_u8.h"
 #include "gxnor_rom.h"
 #include "gxnor_shared.h"
-#include "gxnor_steps_words.h"
-#include "gxnor_sums_word.h"
+#include "gxnor_steps_pixel.h"
 
 /* Depthwise convolution of bytes, then a step of any number of thresholds. weights, sums: as in
    gxnor_depthwise_u8. thresholds: for each word a table [steps][bits], see gxnor_steps_words.
@@ -18,20 +17,15 @@ static void gxnor_depthwise_u8_steps(const gxnor_bytes *c, const uint8_t *in,
                                      int32_t steps, int32_t low, int32_t *sums, uint32_t *counters,
                                      uint32_t *out, int32_t planes)
 {
-    int32_t y, x, k;
+    int32_t y, x;
 
     GXNOR_ROLLED
     for (y = 0; y < c->window.out_height; y++) {
         GXNOR_ROLLED
         for (x = 0; x < c->window.out_width; x++) {
             gxnor_depthwise_u8(c, in, weights, y, x, sums);
-            GXNOR_ROLLED
-            for (k = 0; k < (c->channels + 31) / 32; k++) {
-                gxnor_sums_word(sums + 32 * k, c->channels - 32 * k, counters, c->bits);
-                gxnor_steps_words(counters, c->bits, thresholds + k * steps * c->bits, steps, low, out,
-                                  planes);
-                out += planes;
-            }
+            out = gxnor_steps_pixel(sums, c->channels, counters, c->bits, thresholds, steps, low, out,
+                                    planes);
         }
     }
 }

@@ -6,8 +6,7 @@
 
 #include "gxnor_rom.h"
 #include "gxnor_shared.h"
-#include "gxnor_steps_words.h"
-#include "gxnor_sums_word.h"
+#include "gxnor_steps_pixel.h"
 #include "gxnor_tables_sums.h"
 
 /* Convolution of bytes with trits, then a step of any number of thresholds. weights, scratch, sums:
@@ -20,23 +19,17 @@ static void gxnor_tables_steps(const gxnor_tables *c, const uint8_t *in, const u
 {
     const int32_t pixels = c->window.out_width * c->window.out_height;
     int32_t places[4];
-    int32_t p, k;
+    int32_t p;
 
     places[0] = 0;
     places[1] = 0;
     GXNOR_ROLLED
     for (p = 0; p < pixels; p++) {
-        const int32_t *const made = sums + (p & 1) * c->room;
         if ((p & 1) == 0) {
             gxnor_tables_sums(c, in, weights, places, scratch, sums);
         }
-        GXNOR_ROLLED
-        for (k = 0; k < (c->filters + 31) / 32; k++) {
-            gxnor_sums_word(made + 32 * k, c->filters - 32 * k, counters, c->bits);
-            gxnor_steps_words(counters, c->bits, thresholds + k * steps * c->bits, steps, low, out,
-                              planes);
-            out += planes;
-        }
+        out = gxnor_steps_pixel(sums + (p & 1) * c->room, c->filters, counters, c->bits, thresholds,
+                                steps, low, out, planes);
     }
 }
 
