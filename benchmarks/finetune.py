@@ -1,13 +1,16 @@
 """Fine-tuning a discretized float model against training the same discrete model from scratch.
 
-    python benchmarks/finetune.py [--quick] [--json] [--data FOLDER] [--epochs N] [--rate R]
+    python benchmarks/finetune.py [--suite digits|mnist|cifar] [--data FOLDER] [--epochs N] [--rate R ...]
 
 A float parent is trained, converted by `keras_gxnor.discretize`, and trained on; beside it the
-same converted model with fresh random weights, for as many epochs, at the same rates and
-schedule, with the same seeds and data order. Both end with exact statistics of batch
-normalization. Every accuracy is that of the last epoch on the test set.
+same converted model with fresh random weights, for as many epochs, with the same schedule, seeds
+and data order. Each of the two is trained at every rate, and judged at the one that is best, over
+all seeds, on the last tenth of the training data, which nothing is trained on: what random codes
+need scrambles good ones. Both end with exact statistics of batch normalization. Every accuracy is
+that of the last epoch on the test set, which chooses nothing.
 """
 
+import itertools
 import json
 import pathlib
 import statistics
@@ -36,6 +39,8 @@ KERNELS = {
 ACTIVATIONS = ("ternary", "uint8")
 FLOAT_RATE = 3e-3  # of the parent
 BATCH = 64
+RATES = (0.01, 0.03, 0.1, 0.3)
+SIDES = ("finetuned", "scratch")
 
 
 def build(shape):
@@ -51,7 +56,7 @@ def _norm():
     return L.BatchNormalization(momentum=0.9)
 
 
-def digits_data():
+def digits_data(_folder=None):
     """((x, y), (x_test, y_test)) of scikit-learn's digits, 8x8; 500 of 1,797 are the test set."""
     from sklearn.datasets import load_digits
     from sklearn.model_selection import train_test_split
@@ -60,6 +65,9 @@ def digits_data():
     x = ((images.reshape(-1, 8, 8, 1) - 8) / 8).astype(np.float32)
     x, x_test, y, y_test = train_test_split(x, labels, test_size=500, random_state=0, stratify=labels)
     return (x, y), (x_test, y_test)
+
+
+SUITES = {"digits": digits_data, "mnist": networks.mnist_data, "cifar": networks.cifar_data}
 
 
 def fit(model, optimizer, data, epochs, seed):
@@ -82,81 +90,107 @@ def accuracy(model, data) -> float:
     return round(100 * float((model.predict(x, batch_size=500, verbose=0).argmax(1) == y).mean()), 3)
 
 
-def compare(parent, kernel, activation, data, epochs, seed, rate) -> dict:
-    """{"converted", "finetuned", "scratch"}: accuracies of one parent's children."""
-    (train, test), (space, rule) = data, KERNELS[kernel]
-    model = keras_gxnor.discretize(
-        parent, space, activation, keep=(), calibration_data=train[0], verbose=False
-    )
-    found = {"converted": accuracy(model, test)}
-    keras.utils.set_random_seed(1000 + seed)
-    fresh = keras.models.clone_model(model)
-    steps = epochs * -(-len(train[0]) // BATCH)
-    for name, start in (("finetuned", model), ("scratch", fresh)):
-        fit(start, discrete_optimizer(steps, seed, rate, rule), train, epochs, seed)
-        keras_gxnor.callbacks.reestimate_batch_normalization(start, train[0][:5000], BATCH)
-        found[name] = accuracy(start, test)
+def trained(start, data, epochs, seed, rate, rule) -> tuple[float, float]:
+    """Accuracies on the held-out part and on the test set, trained from the weights that `start` has."""
+    train, held, test = data
+    weights, steps = start.get_weights(), epochs * -(-len(train[0]) // BATCH)
+    fit(start, discrete_optimizer(steps, seed, rate, rule), train, epochs, seed)
+    keras_gxnor.callbacks.reestimate_batch_normalization(start, train[0][:5000], BATCH)
+    found = accuracy(start, held), accuracy(start, test)
+    start.set_weights(weights)
     return found
 
 
-def measure(data, parent_epochs, epochs, seeds, rate, say) -> dict:
-    """{"float": [...], "runs": {"kernel, activation": {name: [an accuracy a seed]}}}."""
-    train, test = data
-    report = {"float": [], "runs": {}}
+def compare(parent, kernel, activation, data, epochs, seed, rates) -> dict:
+    """{"converted": accuracy, side: {rate: (held, test)}} of one parent's children; sides: `SIDES`."""
+    train, _, test = data
+    space, rule = KERNELS[kernel]
+    model = keras_gxnor.discretize(
+        parent, space, activation, keep=(), calibration_data=train[0], verbose=False
+    )
+    keras.utils.set_random_seed(1000 + seed)
+    found = {"converted": accuracy(model, test)}
+    for side, start in zip(SIDES, (model, keras.models.clone_model(model))):
+        found[side] = {rate: trained(start, data, epochs, seed, rate, rule) for rate in rates}
+    return found
+
+
+def summary(found, rates) -> dict:
+    """What `compare` found in each seed, at the rate of each side that is best on the held-out parts.
+
+    {"converted": [...], "finetuned": [...], "finetuned_rate": rate, "scratch": [...], "scratch_rate": rate}
+    """
+    best = {"converted": [one["converted"] for one in found]}
+    for side in SIDES:
+        held = {rate: sum(one[side][rate][0] for one in found) for rate in rates}
+        rate = max(rates, key=held.get)
+        best[side], best[f"{side}_rate"] = [one[side][rate][1] for one in found], rate
+    return best
+
+
+def measure(data, parent_epochs, epochs, seeds, rates, say) -> dict:
+    """{"float": [...], "runs": {"kernels, activations": as `summary`}}."""
+    train, _, test = data
+    accuracies, runs = [], {}
     for seed in seeds:
         keras.utils.set_random_seed(seed)
         parent = build(train[0].shape[1:])
         steps = parent_epochs * -(-len(train[0]) // BATCH)
         schedule = keras.optimizers.schedules.CosineDecay(FLOAT_RATE, steps)
         fit(parent, keras.optimizers.Adam(schedule), train, parent_epochs, seed)
-        report["float"].append(accuracy(parent, test))
-        for kernel in KERNELS:
-            for activation in ACTIVATIONS:
-                found = compare(parent, kernel, activation, data, epochs, seed, rate)
-                say(f"seed {seed}, {kernel}, {activation} activations: {found}")
-                entry = report["runs"].setdefault(f"{kernel}, {activation}", {})
-                for name, value in found.items():
-                    entry.setdefault(name, []).append(value)
+        accuracies.append(accuracy(parent, test))
+        for kernel, activation in itertools.product(KERNELS, ACTIVATIONS):
+            found = compare(parent, kernel, activation, data, epochs, seed, rates)
+            say(f"seed {seed}, {kernel}, {activation} activations: {found}")
+            runs.setdefault(f"{kernel}, {activation}", []).append(found)
         keras.backend.clear_session()
-    return report
+    return {"float": accuracies, "runs": {name: summary(found, rates) for name, found in runs.items()}}
 
 
 def show(report, console):
     """Prints the report as a table."""
     parent = f"parent of {report['parent_epochs']} epochs {statistics.mean(report['float']):.2f} %"
-    trained = f"{report['data']}, {report['epochs']} epochs at {report['rate']:g}"
+    rates = ", ".join(f"{rate:g}" for rate in report["rates"])
+    trained = f"{report['data']}, {report['epochs']} epochs at the best of {rates}"
     table = Table(title=f"{trained}; {parent}; {len(report['float'])} seeds")
-    for column in ("kernels, activations", "converted", "from scratch", "fine-tuned", "gain", "least gain"):
-        table.add_column(column, justify="left" if column.startswith("kernels") else "right")
+    columns = ("converted", "from scratch", "at", "fine-tuned", "at", "gain", "least gain")
+    table.add_column("kernels, activations")
+    for column in columns:
+        table.add_column(column, justify="right")
     for name, runs in report["runs"].items():
-        means = [statistics.mean(runs[k]) for k in ("converted", "scratch", "finetuned")]
+        cells = [f"{statistics.mean(runs['converted']):.2f}"]
+        for side in ("scratch", "finetuned"):
+            cells += [f"{statistics.mean(runs[side]):.2f}", f"{runs[f'{side}_rate']:g}"]
         gains = [a - b for a, b in zip(runs["finetuned"], runs["scratch"])]
-        cells = [f"{v:.2f}" for v in (*means, statistics.mean(gains), min(gains))]
-        table.add_row(name, *cells)
+        table.add_row(name, *cells, f"{statistics.mean(gains):.2f}", f"{min(gains):.2f}")
     console.print(table)
 
 
 @click.command()
-@click.option("--data", "folder", envvar="GXNOR_DATA", help="Folder of mnist.npz; default: digits.")
+@click.option("--suite", default="digits", show_default=True, type=click.Choice(list(SUITES)))
+@click.option("--data", "folder", envvar="GXNOR_DATA", help="Folder of mnist.npz and cifar10_jpeg.npz.")
 @click.option("--epochs", default=2, show_default=True, type=click.IntRange(1))
 @click.option("--parent-epochs", default=10, show_default=True, type=click.IntRange(1))
 @click.option("--seeds", default=3, show_default=True, type=click.IntRange(1))
-@click.option("--rate", default=0.1, show_default=True, help="Of the discrete kernels, at the start.")
-@click.option("--quick", is_flag=True, help="One seed, one epoch: does it run?")
+@click.option("--rate", "rates", default=RATES, show_default=True, multiple=True, help="Of the kernels.")
+@click.option("--quick", is_flag=True, help="One seed, epoch and rate: does it run?")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
-def main(folder, epochs, parent_epochs, seeds, rate, quick, as_json):
+def main(suite, folder, epochs, parent_epochs, seeds, rates, quick, as_json):
     """Measures what a trained float parent is worth."""
     console = Console(stderr=as_json)
     if quick:
         epochs = parent_epochs = seeds = 1
-    data = networks.mnist_data(folder) if folder else digits_data()
+        rates = (0.1,)
+    train, test = SUITES[suite](folder)
+    tenth = len(train[0]) // 10
+    data = (tuple(part[:-tenth] for part in train), tuple(part[-tenth:] for part in train), test)
     report = {
-        "data": "mnist" if folder else "digits",
+        "data": suite,
         "epochs": epochs,
         "parent_epochs": parent_epochs,
-        "rate": rate,
+        "rates": rates,
         "versions": {"tensorflow": tf.__version__, "keras": keras.__version__},
-        **measure(data, parent_epochs, epochs, range(seeds), rate, console.print),
+        **measure(data, parent_epochs, epochs, range(seeds), rates, console.print),
     }
     if as_json:
         print(json.dumps(report))
