@@ -193,7 +193,9 @@ def test_stop_training_and_steps_per_epoch():
     assert int(model.optimizer._iterations.numpy()) == 6
 
 
-@pytest.mark.parametrize("rule", ["momentum", keras.optimizers.Adam()], ids=ids)
+@pytest.mark.parametrize(
+    "rule", ["momentum", pytest.param(keras.optimizers.Adam(), marks=pytest.mark.slow)], ids=ids
+)
 def test_checkpoints_in_one_process(tmp_path, rule):
     def train(epochs, folder):
         keras.utils.set_random_seed(0)

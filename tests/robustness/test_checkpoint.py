@@ -5,6 +5,8 @@ import pathlib
 import subprocess
 import sys
 
+import pytest
+
 from keras_gxnor.callbacks import files
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -32,6 +34,7 @@ def _differing(one, other):
     return {v[0] for v, a, b in zip(variables, arrays, others) if a.tobytes() != b.tobytes()}
 
 
+@pytest.mark.slow
 def test_killed_runs_end_byte_equal(tmp_path):
     report = _run(tmp_path)  # more than a minute: all that it shows is looked at in this one test
     deaths = report["deaths"]

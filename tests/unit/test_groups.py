@@ -87,7 +87,9 @@ MORE = {
 }
 
 
-@pytest.mark.parametrize("compiler", [None, ZIG], ids=["cc", "zig"])
+@pytest.mark.parametrize(
+    "compiler", [pytest.param(None, id="cc"), pytest.param(ZIG, id="zig", marks=pytest.mark.slow)]
+)
 def test_every_network_equals_the_reference(compiler):
     graphs = {name: build() for name, build in SAMPLES.items()}
     graphs |= {name: build(name).dense(3).logits().graph() for name, build in MORE.items()}
