@@ -4,7 +4,6 @@ Equality is exact: a sample counts as a mismatch if any of its logits differs in
 that a comparison of float32 values can see.
 """
 
-import dataclasses
 import math
 
 import numpy as np
@@ -21,6 +20,7 @@ from keras_gxnor.converters import (
     tflm,
 )
 from keras_gxnor.converters.artifact import Artifact
+from keras_gxnor.converters.report import Report
 from keras_gxnor.errors import InvalidArgumentError, UnsupportedGraphError, VerificationError
 from keras_gxnor.graph import Graph, Input, in_order
 
@@ -41,69 +41,6 @@ _CHECKED_BY = {
     "c": ("c_host",),
     "library": ("c_host",),
 }
-
-
-@dataclasses.dataclass(frozen=True)
-class Report:
-    """What `verify` found.
-
-    Attributes:
-        mismatches: {back end: samples with a logit that differs from Keras}.
-        class_mismatches: {back end: samples with another class than Keras}.
-        images: {back end: samples compared}.
-        input: How codes q enter Keras, in words. `verify` cannot know whether your data was
-            scaled like this when the model was trained: look at it, or pass `labels`.
-        accuracy: Share of samples whose class is the label, if `verify` was given labels.
-        border: Samples on which plain Keras differs from Keras with exact sums in the kernels
-            that read inputs whose scale, or averages whose size, is no power of two. There
-            Keras' own float32 sums carry rounding, which shows in logits made at once, or when
-            a sum lies at the very border of a threshold. All back ends are compared with the
-            exact sums then (with plain Keras, if rounding cannot explain the difference).
-        cost: What the emulated C needs (instructions, flash, scratch, stack), if it ran.
-        omitted: Back ends that did not run, because they cannot run this artifact
-            (`Artifact.runs_on`): nothing is known about them.
-    """
-
-    mismatches: dict[str, int]
-    class_mismatches: dict[str, int]
-    images: dict[str, int]
-    input: str = ""
-    accuracy: float | None = None
-    border: int = 0
-    cost: emulator.Cost | None = None
-    omitted: tuple[str, ...] = ()
-
-    @property
-    def ok(self) -> bool:
-        """Whether something was compared, and nothing differed."""
-        return bool(self.images) and min(self.images.values()) > 0 and not any(
-            self.mismatches.values()
-        )
-
-    def __str__(self):
-        lines = [f"{'back end':<18}{'images':>8}{'other logits':>15}{'other class':>16}"]
-        for name, count in self.mismatches.items():
-            lines.append(
-                f"{name:<18}{self.images[name]:>8}{count:>15}{self.class_mismatches[name]:>16}"
-            )
-        if self.omitted:
-            lines.append(f"not run, as they cannot run this artifact: {', '.join(self.omitted)}")
-        if self.border:
-            lines.append(
-                f"border: plain Keras differs on {self.border} sample(s), because it rounds its own sums of "
-                "inputs or averages whose unit is no power of two; compared with exact sums here"
-            )
-        lines.append(self.input)
-        if self.accuracy is not None:
-            lines.append(f"accuracy on these codes: {100 * self.accuracy:.2f} %")
-        lines.append(
-            "equal to Keras in every logit" + (" (with exact sums)" if self.border else "")
-            if self.ok
-            else "NOT equal to Keras (was the model trained further, or is this another model's?)"
-        )
-        return "\n".join(filter(None, lines))
-
-    __repr__ = __str__
 
 
 def verify(model, artifact, x, backends=None, limits=None, progress=None, labels=None) -> Report:
@@ -136,22 +73,23 @@ def verify(model, artifact, x, backends=None, limits=None, progress=None, labels
             "Expected verify(model, artifact, x) with what `convert` returned as the second "
             f"argument. Received: {type(artifact).__name__}"
         )
-    graph, limits, say = artifact.graph, limits or {}, progress or (lambda line: None)
+    graph, limits, say = artifact.graph, _limits(limits), progress or (lambda line: None)
     artifacts = {artifact.target: artifact, None: artifact}  # None: needs the graph only
     if artifact.target in _RUNS_AS:
         artifacts[_RUNS_AS[artifact.target]] = artifact  # its own first file is what must be judged
     names, omitted = _backends(artifact, backends, limits, artifacts)
     called = _input_names(model, graph)
+    _check_shapes(model, graph)
     if isinstance(x, dict):
         x = in_order(x, called, "`x`")
         x = x[0] if len(x) == 1 else x
     x = reference.check_codes(graph, x)
     count = len(_parts(x)[0])
     labels = None if labels is None else _labels(graph, labels, count)
-    if not count or not names or min([1, *limits.values()]) < 1:
+    if not count or not names:
         raise InvalidArgumentError(
-            "There must be at least one sample, at least one back end, and limits >= 1. "
-            f"Received: {count} samples, backends={names}, limits={limits}"
+            "There must be at least one sample and at least one back end. "
+            f"Received: {count} samples, backends={names}"
         )
     say("Keras")
     truth, border = _truth(model, artifact, x)
@@ -183,9 +121,32 @@ def _input_names(model, graph) -> tuple[str, ...]:
     return topology.read(model).names
 
 
+def _check_shapes(model, graph):
+    """Refuses a Keras model whose inputs are not those of the artifact."""
+    if isinstance(model, Graph):
+        return
+    found, shapes = [tuple(x.shape[1:]) for x in model.inputs], [tuple(op.shape) for op in graph.inputs]
+    if found != shapes:
+        raise InvalidArgumentError(
+            "The model must be the one that the artifact was made of. "
+            f"Received: inputs of shapes {found}, and an artifact of {shapes}"
+        )
+
+
+def _limits(limits) -> dict:
+    """`limits` as a dict, if it is one of sample counts."""
+    if not isinstance(limits, (dict, type(None))) or not all(
+        isinstance(n, (int, np.integer)) and n >= 1 for n in (limits or {}).values()
+    ):
+        raise InvalidArgumentError(
+            f"`limits` must be a dict {{back end: number of samples >= 1}}. Received: {limits!r}"
+        )
+    return limits or {}
+
+
 def _labels(graph, labels, count):
     """`labels` as an array, if they can be the classes of the first output."""
-    labels, shape = np.asarray(labels), graph.check()[graph.outputs[0]].shape
+    labels, shape = reference.array_of(labels, "`labels`"), graph.check()[graph.outputs[0]].shape
     if labels.shape != (count,) or labels.dtype.kind not in "iub" or math.prod(shape[:-1]) != 1:
         raise InvalidArgumentError(
             f"`labels` must be {count} integers, the classes of the first output, one a sample. Received: "
@@ -223,6 +184,8 @@ def _specs(artifact) -> tuple:
 
 def _backends(artifact, backends, limits, artifacts):
     """(names to run, names omitted), checked; makes what they need in `artifacts`, {target: Artifact}."""
+    if not isinstance(backends, (str, tuple, list, set, dict, type(None))):
+        raise InvalidArgumentError(f"`backends` must be names from {list(BACKENDS)}. Received: {backends!r}")
     names = [backends] if isinstance(backends, str) else list(BACKENDS if backends is None else backends)
     for name in [*names, *limits]:
         if name not in BACKENDS:

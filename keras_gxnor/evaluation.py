@@ -101,19 +101,19 @@ class _Walk:
         found, self._exact = topology.read(model), exact
         self.inexact, values, done = [], {}, set()
         for tensor, (given, codes) in enumerate(zip(input_specs(spec, found), q)):
-            folded, skipped, end = fold_rescaling(given, found, tensor)
-            floats = _scaled(given, codes)
-            for call in found.calls:
-                if call.output in skipped:
-                    floats = call.layer(floats, training=False)
-            ahead = [call.layer for call in found.calls if call.output in skipped]
+            folded, made = fold_rescaling(given, found, tensor)
+            ahead = [call.layer for call in found.calls if call.output in made]
             exact = folded.is_exact and all(map(_power_of_two, ahead))
             integers = None if exact else tf.constant(np.asarray(codes, np.float32) - folded.zero_point)
-            values |= dict.fromkeys((tensor, end), _Value(floats, integers, folded.scale))
-            done |= set(skipped)
+            values[tensor] = _Value(_scaled(given, codes), integers, folded.scale)
+            done |= made
         for call in found.calls:
-            if call.output not in done:
-                values[call.output] = self._call(call.layer, [values[t] for t in call.inputs])
+            read = [values[t] for t in call.inputs]
+            if call.output in done:  # the integers are those behind it
+                floats = call.layer(read[0].floats, training=False)
+                values[call.output] = dataclasses.replace(read[0], floats=floats)
+            else:
+                values[call.output] = self._call(call.layer, read)
         self.outputs = [values[t] for t in found.outputs]
 
     def _call(self, layer, read):

@@ -36,11 +36,12 @@ class InputSpec:
     zero_point: int = 0
 
     def __post_init__(self):
-        if self.dtype not in _INPUT_RANGES:
+        if not isinstance(self.dtype, str) or self.dtype not in _INPUT_RANGES:
             raise InvalidArgumentError(
                 f"`dtype` must be one of {sorted(_INPUT_RANGES)}. Received: dtype={self.dtype!r}"
             )
-        if not 2.0**-64 < self.scale < 2.0**64:
+        scale = np.asarray(self.scale)
+        if scale.ndim or scale.dtype.kind not in "iuf" or not 2.0**-64 < scale < 2.0**64:
             raise InvalidArgumentError(
                 "`scale` must be a positive number that leaves float32 room (2^-64..2^64). "
                 f"Received: scale={self.scale!r}"

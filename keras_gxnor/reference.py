@@ -90,9 +90,21 @@ def check_codes(graph: g.Graph, x):
     return arrays
 
 
+def array_of(x, what) -> np.ndarray:
+    """`x` as an array.
+
+    Raises:
+        InvalidArgumentError: naming `what`, if its parts differ in shape.
+    """
+    try:
+        return np.asarray(x)
+    except ValueError as error:
+        raise InvalidArgumentError(f"{what} must be an array, or lists of equal lengths. {error}") from error
+
+
 def _checked(op, what, x) -> np.ndarray:
     shape, spec = op.shape, op.spec
-    array = np.asarray(x)
+    array = array_of(x, what)
     if array.dtype.kind not in "iu":
         raise InvalidArgumentError(
             f"{what} must hold the integer codes the device feeds ({spec.dtype}), not the "

@@ -103,10 +103,10 @@ def configuration(layer) -> dict:
     """
     try:
         return layer.get_config()
-    except (TypeError, NotImplementedError) as error:
+    except (TypeError, NotImplementedError, OSError) as error:  # OSError: of a lambda without a file
         raise UnsupportedLayerError(
             f"`{layer.name}` ({type(layer).__name__}) must have a configuration that Keras can write: "
-            "functions by name (no functools.partial), and `get_config` in layers of your own. "
+            "functions by name (no functools.partial, no lambda), and `get_config` in layers of your own. "
             f"Received: {error}"
         ) from error
 

@@ -54,6 +54,7 @@ class Change:
         before, norm, step: Whether a BatchNormalization comes before it, one after it, and
             a DiscreteActivation after that.
         keeps: Whether its kernel keeps 8 bits by `keep`.
+        ends: Whether codes that it makes are an output of the model.
         chosen: Whether it was left float by the user's own choice.
     """
 
@@ -67,6 +68,7 @@ class Change:
     norm: bool = False
     step: bool = False
     keeps: bool = False
+    ends: bool = False
     chosen: bool = True
 
     @property
@@ -138,9 +140,12 @@ class Planner:
         )
 
     def _is_final(self, tensor) -> bool:
-        """Whether an output is this tensor, in another shape at most."""
-        return self._reaches_output(
-            tensor, lambda x: type(x) not in (*NOTHING, *_SHAPES) and not isinstance(x, ACTIVATIONS)
+        """Whether nothing but outputs is made of a tensor, in other shapes and by activations at most."""
+        readers = self.found.consumers(tensor)
+        return (tensor in self.found.outputs or bool(readers)) and all(
+            (type(call.layer) in (*NOTHING, *_SHAPES) or isinstance(call.layer, ACTIVATIONS))
+            and self._is_final(call.output)
+            for call in readers
         )
 
     def _pass(self):
@@ -157,6 +162,7 @@ class Planner:
                 self.steps.setdefault(owner, id(call.layer))
                 kind, owner = Kind.CODES, None
             self.kinds[call.output], self.owners[call.output] = kind, owner
+            change.ends = change.ends or (kind is Kind.CODES and call.output in self.found.outputs)
 
     def _made(self, call, change):
         """(kind, owner) of what a layer makes, before anything inserted after it."""

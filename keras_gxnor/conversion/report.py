@@ -113,6 +113,11 @@ def _why(change, quantizer):
         reasons.append("takes up scales" + (", with gamma and beta" if plain else ""))
     if change.role is Role.STEP and isinstance(change.layer, ACTIVATIONS):
         reasons.append("the nearest steps")
+    if change.ends:
+        reasons.append(
+            "CAUTION: an output of the model is these codes, which `convert` refuses: export it without that "
+            "output, or give the output an activation of its own"
+        )
     if other_floats(change.layer):
         reasons.append(f"float32 instead of {other_floats(change.layer)}, whose sums are not exact")
     return "; ".join(reasons) or "as it is"

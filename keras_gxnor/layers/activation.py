@@ -5,6 +5,7 @@ import math
 import keras
 
 from keras_gxnor import relu
+from keras_gxnor.errors import UnsupportedLayerError
 from keras_gxnor.quantizers import MultiStep, QuantizedReLU
 
 
@@ -79,9 +80,18 @@ class DiscreteActivation(keras.layers.Layer):
         return self.quantizer(inputs, training, self.log2_range)
 
     def resolved(self):
-        """The quantizer as it is now: that of an unsigned space with the range learned so far."""
+        """The quantizer as it is now: that of an unsigned space with the range learned so far.
+
+        Raises:
+            UnsupportedLayerError: if that is no number, as after a training that diverged.
+        """
         if self.log2_range is None:
             return self.quantizer
+        if not math.isfinite(exponent := float(self.log2_range.numpy())):
+            raise UnsupportedLayerError(
+                f"Layer `{self.name}` must have a finite range. The training diverged, or a weight was set "
+                f"to NaN: restore a sound checkpoint. Received: log2_range={exponent}"
+            )
         return QuantizedReLU(self.quantizer.space, 2.0 ** int(relu.exponent(self.log2_range.numpy())))
 
     def compute_output_shape(self, input_shape):

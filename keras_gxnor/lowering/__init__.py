@@ -10,7 +10,7 @@ from keras_gxnor import graph as g
 from keras_gxnor import rewrites, topology
 from keras_gxnor.lowering.flow import Lowering
 from keras_gxnor.lowering.handlers import lower
-from keras_gxnor.lowering.inputs import fold_rescaling, input_specs
+from keras_gxnor.lowering.inputs import check_dtypes, fold_rescaling, input_specs
 
 __all__ = ["fold_rescaling", "from_keras", "input_specs"]
 
@@ -61,17 +61,24 @@ def from_keras(model, input_spec=None, name=None) -> g.Graph:
     ['Input', 'Dense', 'Affine']
     """
     found = topology.read(model)
+    check_dtypes(model, found)
     low, flows, done = Lowering(), {}, set()
     names = found.names if len(found.names) > 1 else ["input"]
     for tensor, (shape, spec) in enumerate(zip(found.inputs, input_specs(input_spec, found))):
-        spec, folded, end = fold_rescaling(spec, found, tensor)
-        flow = low.emit(names[tensor], g.Input(shape, spec))
-        flows |= dict.fromkeys((tensor, end), flow)
-        done |= set(folded)
+        spec, folded = fold_rescaling(spec, found, tensor)
+        flows[tensor] = low.emit(names[tensor], g.Input(shape, spec))
+        done |= folded
     for call in found.calls:
-        if call.output not in done:
-            flows[call.output] = lower(low, call.layer, [flows[t] for t in call.inputs])
-    outputs = tuple(low.finish(flows[t], name or model.name) for t in found.outputs)
+        read = [flows[t] for t in call.inputs]
+        flows[call.output] = read[0] if call.output in done else lower(low, call.layer, read)
+    ends = zip(found.outputs, _ends(name or model.name, found))
+    outputs = tuple(low.finish(flows[t], what) for t, what in ends)
     graph = rewrites.pruned(g.Graph(tuple(low.nodes), outputs, name or model.name))
     graph.check()
     return graph
+
+
+def _ends(name, found) -> list[str]:
+    """What to call each output of a model in a message."""
+    count = len(found.outputs)
+    return [f"Output {i} of model `{name}`" for i in range(count)] if count > 1 else [f"Model `{name}`"]

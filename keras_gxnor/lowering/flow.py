@@ -121,8 +121,12 @@ class Lowering:
             codes = self.emit(name, op, codes)
         return codes
 
-    def finish(self, flow: Flow, name: str) -> int:
+    def finish(self, flow: Flow, what: str) -> int:
         """Makes the logits of a flow, and returns their node.
+
+        Args:
+            flow: What the model ends in.
+            what: The model, or which of its outputs, for messages.
 
         Raises:
             UnsupportedLayerError: if the flow ends in codes, or pools logits.
@@ -131,7 +135,7 @@ class Lowering:
         if pooled or (not flow.pending and flow.divisor == 1):
             last = f"`{pooled[0]}` pools the logits" if pooled else "it ends in codes"
             raise UnsupportedLayerError(
-                f"Model `{name}` must end in logits, but {last}. End it with GXNORDense(classes), "
+                f"{what} must end in logits, but {last}. End it with GXNORDense(classes), "
                 "with or without BatchNormalization after it."
             )
         features = flow.feature_stages

@@ -55,10 +55,13 @@ def handles(layer) -> bool:
 def _kernel(low, layer, flow):
     flow = small_sums(low, f"{layer.name}.codes", flow)
     if flow.pending:
+        between = "a DiscreteActivation between the two"
+        if flow.type.kind == "accumulator":
+            unsupported(layer, "it reads sums, not codes, from the layer before", between)
         unsupported(
             layer,
-            "it reads sums, not codes, from the layer before",
-            "a DiscreteActivation between the two",
+            "it reads codes that a layer before has scaled or shifted",
+            f"{between}, or of an input Rescaling as its first and only reader",
         )
     space = layer.kernel_space.readout
     _exact_space(layer, space)

@@ -6,6 +6,8 @@ import numpy as np
 from keras_gxnor import graph as g
 from keras_gxnor import topology
 from keras_gxnor.errors import InvalidArgumentError, UnsupportedLayerError
+from keras_gxnor.layers import GXNOREmbedding
+from keras_gxnor.layers.base import DiscreteKernel
 from keras_gxnor.lowering.advice import NOTHING
 from keras_gxnor.lowering.shapes import SHAPES
 
@@ -41,6 +43,28 @@ def input_specs(input_spec, found: topology.Topology) -> tuple[g.InputSpec, ...]
     return tuple(specs)
 
 
+def check_dtypes(model, found: topology.Topology):
+    """Refuses inputs of integers that a kernel reads: Keras cannot compute that.
+
+    Raises:
+        UnsupportedLayerError: naming the input.
+    """
+    for tensor, given in enumerate(model.inputs):
+        if not given.dtype.startswith(("float", "bfloat")) and _reaches_kernel(found, tensor):
+            raise UnsupportedLayerError(
+                f"Input `{found.names[tensor]}` must be float32 where a kernel reads it: keras.Input without "
+                f"dtype. The device feeds integers all the same. Received: {given.dtype}"
+            )
+
+
+def _reaches_kernel(found, tensor) -> bool:
+    return any(
+        (isinstance(call.layer, DiscreteKernel) and not isinstance(call.layer, GXNOREmbedding))
+        or (_keeps_values(call.layer) and _reaches_kernel(found, call.output))
+        for call in found.consumers(tensor)
+    )
+
+
 def _default(found, tensor) -> g.InputSpec:
     return _RAW if _is_rescaled(found, tensor) else g.InputSpec()
 
@@ -49,13 +73,19 @@ def _is_rescaled(found, tensor) -> bool:
     """Whether a Rescaling reads a tensor, behind layers that leave values as they are at most."""
     return any(
         type(call.layer) is keras.layers.Rescaling
-        or (type(call.layer) in (*NOTHING, *SHAPES) and _is_rescaled(found, call.output))
+        or (_keeps_values(call.layer) and _is_rescaled(found, call.output))
         for call in found.consumers(tensor)
     )
 
 
+def _keeps_values(layer) -> bool:
+    """Whether a layer only moves values: padding adds zeros, which a Rescaling may turn into others."""
+    padding = (keras.layers.ZeroPadding1D, keras.layers.ZeroPadding2D)
+    return type(layer) in (*NOTHING, *SHAPES) and not isinstance(layer, padding)
+
+
 def fold_rescaling(spec: g.InputSpec, found: topology.Topology, tensor: int):
-    """Folds Rescaling layers that alone read an input into its spec.
+    """Folds Rescaling layers into the spec of an input that nothing else reads, but what moves its values.
 
     Args:
         spec: What the device feeds.
@@ -63,31 +93,31 @@ def fold_rescaling(spec: g.InputSpec, found: topology.Topology, tensor: int):
         tensor: Number of the input.
 
     Returns:
-        (spec, numbers of the tensors on the way that need no call of their own, the last one).
+        (spec, numbers of the tensors that the folded layers make: the same codes as they read).
 
     Raises:
         UnsupportedLayerError: if the zero point would not be an integer in range.
     """
-    given, folded, ahead, end, at = spec, [], [], tensor, tensor
+    given, folded, at = spec, set(), tensor
     while len(readers := found.consumers(at)) == 1 and at not in found.outputs:
         layer, at = readers[0].layer, readers[0].output
-        ahead.append(at)
         if type(layer) is keras.layers.Rescaling:
             spec = _rescaled(spec, layer, given)
-            folded, end = list(ahead), at
-        elif type(layer) not in NOTHING:
+            folded.add(at)
+        elif not _keeps_values(layer):
             break
-    return spec, folded, end
+    return spec, folded
 
 
 def _rescaled(spec, layer, given) -> g.InputSpec:
     """`spec` behind a Rescaling; `given` is that of the device, for messages."""
-    factor, offset = layer.scale, layer.offset
-    if np.ndim(factor) or np.ndim(offset) or not factor > 0:
+    factor, offset = np.asarray(layer.scale, np.float64), np.asarray(layer.offset, np.float64)
+    if factor.ndim or offset.ndim or not (0 < factor < np.inf and np.isfinite(offset)):
         raise UnsupportedLayerError(
-            f"Layer `{layer.name}` (Rescaling) must have a positive scalar scale and a scalar "
-            f"offset. Received: scale={factor}, offset={offset}"
+            f"Layer `{layer.name}` (Rescaling) must have a positive scalar scale and a finite scalar "
+            f"offset. Received: scale={layer.scale}, offset={layer.offset}"
         )
+    factor, offset = float(factor), float(offset)
     zero_point = spec.zero_point - offset / (factor * spec.scale)
     nearest = round(zero_point)
     where = f"Layer `{layer.name}` (Rescaling), composed with input_spec={given}, puts zero at the input code"

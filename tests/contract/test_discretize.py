@@ -166,6 +166,48 @@ def test_what_to_do_without_the_last_activation(last, words):
     assert ("from_logits" in why) == ("from_logits" in words)
 
 
+def _error(made, truth):
+    return np.sqrt(np.mean((made - truth) ** 2)) / truth.std()
+
+
+def test_a_hidden_activation_that_is_an_output_too_stays_one():
+    """The next kernel reads the ReLU, not what would be left without it."""
+    x = np.random.default_rng(0).normal(size=(512, 8)).astype("float32")
+    inputs = keras.Input((8,))
+    features = L.Dense(16, activation="relu", name="features")(inputs)
+    end = L.Dense(3, name="end")(features)
+    alone, both = keras.Model(inputs, end), keras.Model(inputs, [features, end])
+    for model in (alone, both):
+        model.set_weights([np.random.default_rng(1).normal(size=w.shape) for w in model.get_weights()])
+    arguments = {"kernel_space": "int8", "activation_space": "uint8", "calibration_data": x, "verbose": False}
+    model = keras_gxnor.discretize(both, **arguments)
+    made = model.predict(x, verbose=0)
+    truth = both.predict(x, verbose=0)
+    assert np.array_equal(made[1], keras_gxnor.discretize(alone, **arguments).predict(x, verbose=0))
+    assert max(map(_error, made, truth)) < 0.1
+    (row,) = (row for row in plan(both, "int8", "uint8").rows if row.layer == "features")
+    assert "CAUTION" in row.why and "without that output" in row.why
+    with pytest.raises(UnsupportedLayerError, match=r"Output 0 of model .*ends in codes"):
+        converters.convert(model, "c", check=False)
+    exported = keras.Model(model.inputs, model.outputs[1])
+    assert converters.convert(exported, "c", SPEC, check=False).graph.outputs
+
+
+def test_an_activation_in_the_middle_and_at_the_end_is_warned_of():
+    inputs, relu = keras.Input((8,)), L.ReLU(name="relu")
+    parent = keras.Model(inputs, relu(L.Dense(4)(relu(L.Dense(8)(inputs)))))
+    (row,) = (row for row in plan(parent).rows if row.layer == "relu")
+    assert row.becomes.startswith("DiscreteActivation") and "an activation of its own" in row.why
+
+
+def test_a_lambda_whose_source_is_nowhere_is_named():
+    made = {}
+    exec("function = lambda v: v * 2", made)
+    parent = keras.Sequential([keras.Input((4,)), L.Dense(3, activation=made["function"]), L.Dense(2)])
+    with pytest.raises(UnsupportedLayerError, match="no lambda"):
+        keras_gxnor.discretize(parent, verbose=False)
+
+
 def _left_on_the_input(layer, *ahead):
     behind = [L.Flatten(), L.Dense(5, "relu", name="d"), L.Dense(2)]
     return keras.Sequential([keras.Input((8, 6)), *ahead, layer, *behind])

@@ -85,6 +85,10 @@ def test_malformed_graphs_are_refused(change, words):
     "kwargs, words",
     [
         ({"dtype": "float32"}, "dtype"),
+        ({"dtype": ["uint8"]}, "dtype"),
+        ({"scale": None}, "scale"),
+        ({"scale": "1/255"}, "scale"),
+        ({"scale": [1.0, 2.0]}, "scale"),
         ({"scale": 0}, "scale"),
         ({"scale": float("nan")}, "scale"),
         ({"scale": 1e-45}, "float32"),

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import keras_gxnor
-from keras_gxnor import DiscreteActivation, GXNORConv2D, GXNORDense, InputSpec, lowering, reference, topology
+from keras_gxnor import DiscreteActivation, GXNORConv2D, GXNORDense, InputSpec, lowering, reference
 from keras_gxnor import graph as g
 from keras_gxnor.converters import verification
 from keras_gxnor.errors import GraphError, InvalidArgumentError, UnsupportedLayerError
@@ -412,44 +412,6 @@ def test_inexact_scales_equal_keras_with_exact_sums():
     assert np.array_equal(reference.run(graph, q), exact_first(model, spec, q))
 
 
-@pytest.mark.parametrize("factor, offset, spec, expected", [
-    (1 / 128, -1, InputSpec(scale=1.0), (1 / 128, 128)),
-    (2.0, 0, InputSpec(scale=1 / 64, zero_point=5), (1 / 32, 5)),
-    (1 / 255, 0, InputSpec(scale=1.0), (1 / 255, 0)),
-])
-def test_rescaling_folds(factor, offset, spec, expected):
-    model = sequential(L.Rescaling(factor, offset), GXNORDense(3), shape=(4,))
-    folded = lowering.from_keras(model, spec).input.spec
-    assert (folded.scale, folded.zero_point) == expected
-
-
-@pytest.mark.parametrize("ahead", [[], [L.Dropout(0.1)], [L.Flatten()]], ids=["bare", "dropout", "flatten"])
-def test_a_rescaling_reads_raw_codes_by_default(ahead):
-    """The pixels that it read in training; uint8 / 255 would divide them twice."""
-    model = sequential(*ahead, L.Rescaling(1 / 256), L.Flatten(), GXNORDense(3), shape=(2, 2))
-    q = np.random.default_rng(0).integers(0, 256, (20, 2, 2)).astype(np.uint8)
-    made = reference.run(lowering.from_keras(model), q)
-    assert np.array_equal(made, model.predict(q.astype("float32"), verbose=0)) and made.any()
-    assert lowering.from_keras(sequential(GXNORDense(3), shape=(4,))).input.spec == InputSpec()
-
-
-def test_only_inputs_that_are_rescaled_are_raw_by_default():
-    x, y = keras.Input((4,)), keras.Input((4,))
-    model = keras.Model([x, y], GXNORDense(2)(L.Concatenate()([L.Rescaling(1 / 255)(x), y])))
-    assert lowering.input_specs(None, topology.read(model)) == (InputSpec(scale=1.0), InputSpec())
-
-
-def test_a_zero_point_out_of_range_says_what_it_was_made_of():
-    model = sequential(L.Rescaling(1 / 8, -1, name="r"), GXNORDense(3), shape=(4,))
-    assert lowering.from_keras(model).input.spec == InputSpec(scale=1 / 8, zero_point=8)
-    words = r"`r`.*composed with input_spec=InputSpec\(.*code 2040.*InputSpec\(scale=1, zero_point=0\)"
-    with pytest.raises(UnsupportedLayerError, match=f"(?s){words}"):
-        lowering.from_keras(model, InputSpec())
-    far = sequential(L.Rescaling(1 / 8, -40, name="r"), GXNORDense(3), shape=(4,))
-    with pytest.raises(UnsupportedLayerError, match=r"code 320.*1 / 128, offset=-1"):
-        lowering.from_keras(far)
-
-
 def sequential_dag(body, shape=(4,)):
     """body(x) and a last layer on it, as a Functional model."""
     inputs = keras.Input(shape)
@@ -528,6 +490,9 @@ UNSUPPORTED = {
         lambda: sequential(L.Rescaling(1 / 127.5, -1, name="r"), conv(3)), "`r`.*127.5.*1 / 128"
     ),
     "negative rescaling": (lambda: sequential(L.Rescaling(-1.0, name="r"), conv(3)), "`r`.*positive"),
+    "rescaling by NaN": (lambda: sequential(L.Rescaling(np.nan, name="r"), conv(3)), "`r`.*positive"),
+    "NaN offset": (lambda: sequential(L.Rescaling(1.0, np.nan, name="r"), conv(3)), "`r`.*offset=nan"),
+    "infinite offset": (lambda: sequential(L.Rescaling(1.0, np.inf, name="r"), conv(3)), "`r`.*finite"),
     "half range": (
         lambda: sequential(GXNORDense(3, kernel_space={"order": 1, "half_range": 0.7}, name="d"), shape=(4,)),
         "`d`.*half_range=1",

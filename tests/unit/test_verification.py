@@ -166,8 +166,23 @@ def test_refusals():
             verify(model, artifact, x, backends)
     with pytest.raises(InvalidArgumentError, match=r"verify\(model, artifact, x\)"):
         verify(artifact, model, codes(model))
-    with pytest.raises(InvalidArgumentError, match="limits >= 1"):
-        verify(model, artifact, codes(model), "reference", limits={"reference": 0})
+    for limits in ({"reference": 0}, {"reference": 1.5}, {"reference": "1"}, 3):
+        with pytest.raises(InvalidArgumentError, match=r"`limits`.*samples >= 1"):
+            verify(model, artifact, codes(model), "reference", limits=limits)
+    for arguments, words in (
+        ({"x": [[1], [1, 2]]}, "`x` must be an array"),
+        ({"labels": [[1], [1, 2]]}, "`labels` must be an array"),
+        ({"backends": 3}, "`backends` must be names"),
+    ):
+        with pytest.raises(InvalidArgumentError, match=words):
+            verify(model, artifact, **{"x": codes(model), "backends": "reference"} | arguments)
+    two = [keras.Input((16,), name=name) for name in "ab"]
+    for other in (
+        keras.Sequential([keras.Input((7,)), keras_gxnor.GXNORDense(3)]),
+        keras.Model(two, keras_gxnor.GXNORDense(3)(keras.layers.Add()(two))),
+    ):
+        with pytest.raises(InvalidArgumentError, match="the one that the artifact was made of"):
+            verify(other, artifact, codes(model), "reference")
     with pytest.raises(InvalidArgumentError, match="`name`"):
         convert(model, "tflite", IMAGE, name=5)
     with pytest.raises(InvalidArgumentError, match="target"):
