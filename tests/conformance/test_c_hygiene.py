@@ -66,7 +66,7 @@ def _calls(artifact) -> str:
 
 
 @pytest.mark.parametrize(
-    "compiler", ["zig c", "g++", *(pytest.param(name, marks=SLOW) for name in ("zig c++", "gcc"))]
+    "compiler", ["zig c", *(pytest.param(name, marks=SLOW) for name in ("zig c++", "gcc", "g++"))]
 )
 def test_no_warning(folder, compiler):
     command, flags, source = COMPILERS[compiler]
@@ -125,7 +125,7 @@ def undefined(path):
 
 
 @pytest.mark.parametrize("level", LEVELS)
-@pytest.mark.parametrize("compiler", ["zig c", "gcc"])
+@pytest.mark.parametrize("compiler", ["zig c", pytest.param("gcc", marks=SLOW)])
 def test_nothing_is_needed_from_outside(folder, compiler, level):
     if not sys.platform.startswith("linux"):
         pytest.skip("reads ELF objects")
@@ -279,6 +279,7 @@ ANALYZERS = {
 }
 
 
+@SLOW
 @pytest.mark.parametrize("analyzer", ANALYZERS)
 def test_analyzers_have_nothing_to_say(folder, analyzer):
     before, after = ANALYZERS[analyzer]

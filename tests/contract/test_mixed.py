@@ -16,7 +16,8 @@ def _ranges(model):
 
 @pytest.mark.parametrize(
     "space, policy, jit",
-    [("int3", "float32", False), ("int8", "mixed_float16", False), ("int8", "mixed_bfloat16", True)],
+    [("int3", "float32", False), ("int8", "mixed_float16", False),
+     pytest.param("int8", "mixed_bfloat16", True, marks=pytest.mark.slow)],
 )
 def test_kernels_and_ranges_train(space, policy, jit):
     keras.mixed_precision.set_global_policy(policy)

@@ -31,7 +31,7 @@ class Watch(keras.callbacks.Callback):
 
 
 @pytest.mark.parametrize("rule", thinned(RULES, 2), ids=ids)
-@pytest.mark.parametrize("mode", ["graph", "eager", "xla"])
+@pytest.mark.parametrize("mode", ["eager", pytest.param("graph", marks=pytest.mark.slow), "xla"])
 def test_kernels_are_int8_before_during_and_after_fit(rule, mode):
     model, watch = cnn(), Watch()
     x, y = data()
@@ -52,7 +52,7 @@ def test_kernels_are_int8_before_during_and_after_fit(rule, mode):
             *((rule, False, "mixed_float16") for rule in RULES),
             *((rule, True, "mixed_bfloat16") for rule in RULES[:2]),
         ],
-        2,
+        3,
     ),
     ids=ids,
 )

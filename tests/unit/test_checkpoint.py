@@ -101,7 +101,7 @@ def _resumes(tmp_path, stops=(5, 13), **run):
 KINDS = ["packed", "schedule", "adam rule", "accumulation", "loss scale", "ema", "keras"]
 
 
-@pytest.mark.parametrize("kind", thinned(KINDS, 4))
+@pytest.mark.parametrize("kind", thinned(KINDS, 7))
 def test_resumes_exactly_with_every_optimizer(kind, tmp_path):
     checkpoint = _resumes(tmp_path, kind=kind)
     assert sorted(checkpoint.history) == ["accuracy", "loss"]
@@ -114,12 +114,14 @@ def test_resumes_exactly_with_steps_per_execution(steps, tmp_path):
     assert len(checkpoint.history["loss"]) == EPOCHS
 
 
+@pytest.mark.slow
 def test_resumes_exactly_with_validation(tmp_path):
     fit = {"validation_data": (X[:9], Y[:9])}
     checkpoint = _resumes(tmp_path, built=True, fit=fit)
     assert len(checkpoint.history["val_loss"]) == EPOCHS
 
 
+@pytest.mark.slow
 def test_resumes_exactly_with_a_dataset_of_ones_own(tmp_path):
     def epoch_data(epoch):
         data = tf.data.Dataset.from_tensor_slices((X, Y))

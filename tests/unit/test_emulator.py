@@ -32,14 +32,14 @@ def has(core, compiler):
 def builds(*names):
     """(core, compiler) of the cores; those of a gcc that is not installed are skipped.
 
-    Of all cores, three with one compiler are tested at once and the others are slow.
+    Of all cores, two with one compiler are tested at once and the others are slow.
     """
     skip = () if REQUIRED else pytest.mark.skip(reason="this gcc is not installed")
 
     def marks(core, compiler):
         if not has(core, compiler):
             return skip
-        quick = names or (compiler == "zig" and core in ("cortex-m0", "cortex-m4", "rv32imc"))
+        quick = names or (compiler == "zig" and core in ("cortex-m0", "cortex-m4"))
         return () if quick else pytest.mark.slow
 
     return [

@@ -21,7 +21,7 @@ BUILDS = {
     "gcc -O2": ("gcc", ("-O2",)),
     "gcc fast": ("gcc", ("-O3", "-march=native", "-ffp-contract=fast")),
 }
-SLOW = ("zig -Os", "gcc -O0", "gcc fast")
+SLOW = ("zig -Os", "gcc -O0", "gcc -O2", "gcc fast")
 
 
 @pytest.fixture(scope="module")

@@ -267,6 +267,7 @@ def sketch(folder):
     return printed(folder / "program")
 
 
+@pytest.mark.slow
 def test_hostile_names_compile_and_never_meet(tmp_path, build):
     """One program of a library for every name: all symbols have its prefix, every self-test is sound."""
     artifacts = {artifact.name: artifact for artifact in map(hostile, HOSTILE)}

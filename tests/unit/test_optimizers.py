@@ -178,7 +178,7 @@ def test_loss_scale_optimizer_and_multi_optimizer():
         assert all((a != b).any() for a, b in zip(before, _step(model, x, y)))
 
 
-@pytest.mark.parametrize("steps", [1, 4])
+@pytest.mark.parametrize("steps", [pytest.param(1, marks=pytest.mark.slow), 4])
 def test_steps_per_execution_changes_nothing(steps):
     x, y = data(64)
     results = []
