@@ -106,11 +106,13 @@ def test_the_results_are_those_of_the_log():
     for key, last in groups.items():
         assert f"{sum(last) / len(last):.2f} ({min(last):.2f}-{max(last):.2f})" in text.replace("*", ""), key
 
-    runs = json.loads((ROOT / "docs" / "results" / "finetune.json").read_text())["runs"]
-    for key, columns in runs.items():
-        cells = [columns[name] for name in ("converted", "scratch", "finetuned")]
-        found = [f"{sum(c) / len(c):.1f} ({min(c):.1f}-{max(c):.1f})" for c in cells]
-        assert f"| {key} | {' | '.join(found)} |" in text, key
+    for file in ("finetune.json", "finetune_mnist.json"):
+        for key, runs in json.loads((ROOT / "docs" / "results" / file).read_text())["runs"].items():
+            cells = [runs[name] for name in ("converted", "scratch", "finetuned")]
+            found = [f"{sum(c) / len(c):.2f} ({min(c):.2f}-{max(c):.2f})" for c in cells]
+            found[1] += f" at {runs['scratch_rate']:g}"
+            found[2] += f" at {runs['finetuned_rate']:g}"
+            assert f"| {key} | {' | '.join(found)} |" in text, key
 
 
 def test_the_code_of_the_c_guide(tmp_path):
