@@ -59,21 +59,19 @@ class _Conv(Windowed):
         self.bias = self.make_bias(self.filters)
         self.built = True
 
-    def linear(self, inputs, kernel):
-        """The convolution alone, with `kernel` in place of the layer's own."""
+    def convolve(self, inputs, kernel):
+        """The convolution alone, of inputs whose channels are last."""
         padding = self.padding
         if padding == "causal":
             before = self.dilation_rate[0] * (self.kernel_size[0] - 1)
-            pads = [(0, 0), (0, 0)]
-            pads.insert(1 if self.data_format == "channels_last" else 2, (before, 0))
-            inputs, padding = keras.ops.pad(inputs, pads), "valid"
+            inputs, padding = keras.ops.pad(inputs, [(0, 0), (before, 0), (0, 0)]), "valid"
         return keras.ops.conv(
             inputs,
             kernel,
             strides=list(self.strides),
             padding=padding,
             dilation_rate=self.dilation_rate,
-            data_format=self.data_format,
+            data_format="channels_last",
         )
 
 

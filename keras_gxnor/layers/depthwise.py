@@ -59,15 +59,15 @@ class _DepthwiseConv(Windowed):
         self.bias = self.make_bias(channels * self.depth_multiplier)
         self.built = True
 
-    def linear(self, inputs, kernel):
-        """The convolution alone, with `kernel` in place of the layer's own."""
+    def convolve(self, inputs, kernel):
+        """The convolution alone, of inputs whose channels are last."""
         return keras.ops.depthwise_conv(
             inputs,
             kernel,
             strides=self.strides,
             padding=self.padding,
             dilation_rate=self.dilation_rate,
-            data_format=self.data_format,
+            data_format="channels_last",
         )
 
 

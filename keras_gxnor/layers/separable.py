@@ -87,8 +87,8 @@ class _SeparableConv(Windowed):
         """The codes of `pointwise_kernel` that the network computes with (int8)."""
         return self.codes("pointwise_kernel")
 
-    def linear(self, inputs, depthwise_kernel, pointwise_kernel):
-        """Both convolutions alone, with these kernels in place of the layer's own."""
+    def convolve(self, inputs, depthwise_kernel, pointwise_kernel):
+        """Both convolutions alone, of inputs whose channels are last."""
         return keras.ops.separable_conv(
             inputs,
             depthwise_kernel,
@@ -96,7 +96,7 @@ class _SeparableConv(Windowed):
             strides=self.strides,
             padding=self.padding,
             dilation_rate=self.dilation_rate,
-            data_format=self.data_format,
+            data_format="channels_last",
         )
 
 

@@ -107,14 +107,27 @@ class GXNORConv2DTranspose(Windowed, keras.layers.Conv2DTranspose):
         self.bias = self.make_bias(self.filters)
         self.built = True
 
-    def linear(self, inputs, kernel):
-        """The transposed convolution alone, with `kernel` in place of the layer's own."""
+    def convolve(self, inputs, kernel):
+        """The transposed convolution alone, of inputs whose channels are last."""
         return keras.ops.conv_transpose(
             inputs,
-            kernel,
+            _spread(kernel, self.dilation_rate),
             strides=list(self.strides),
             padding=self.padding,
             output_padding=self.output_padding,
-            dilation_rate=self.dilation_rate,
-            data_format=self.data_format,
+            data_format="channels_last",
         )
+
+
+def _spread(kernel, dilation_rate):
+    """The kernel with zeros between its taps: that of the same convolution without dilation.
+
+    TensorFlow has no dilated transposed convolution for the CPU, unless the processor runs oneDNN's.
+    """
+    if set(dilation_rate) == {1}:
+        return kernel
+    (height, width), (down, right) = kernel.shape[:2], dilation_rate
+    apart = keras.ops.expand_dims(kernel, (1, 3))
+    apart = keras.ops.pad(apart, [(0, 0), (0, down - 1), (0, 0), (0, right - 1), (0, 0), (0, 0)])
+    whole = keras.ops.reshape(apart, (height * down, width * right, *kernel.shape[2:]))
+    return whole[: (height - 1) * down + 1, : (width - 1) * right + 1]

@@ -7,7 +7,11 @@ from keras_gxnor.layers.base import DiscreteKernel
 
 
 class Windowed(DiscreteKernel):
-    """Mixin for a Keras convolution of any kind and rank, see `DiscreteKernel`."""
+    """Mixin for a Keras convolution of any kind and rank, see `DiscreteKernel`.
+
+    The layer class says in `convolve(inputs, *kernels)` what it computes on inputs whose channels
+    are last.
+    """
 
     def channels(self, input_shape) -> int:
         """The number of input channels, which later inputs must have too; call it from `build`.
@@ -25,6 +29,14 @@ class Windowed(DiscreteKernel):
         self.compute_output_shape(input_shape)  # Keras' own check that the window fits
         self.input_spec = keras.layers.InputSpec(min_ndim=self.rank + 2, axes={axis: channels})
         return channels
+
+    def linear(self, inputs, *kernels):
+        """The convolution alone, with `kernels` in place of the layer's own."""
+        if self.data_format == "channels_last":
+            return self.convolve(inputs, *kernels)
+        # In the one order that TensorFlow has CPU kernels for, unless the processor runs oneDNN's.
+        made = self.convolve(keras.ops.moveaxis(inputs, 1, -1), *kernels)
+        return keras.ops.moveaxis(made, -1, 1)
 
     def finish(self, x):
         """What follows the convolution: bias and activation."""

@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import os
 import subprocess
 import sys
 
@@ -87,6 +88,49 @@ def test_channels_first_equals_channels_last(case):
     first.build(np.moveaxis(x, -1, 1).shape)
     first.set_weights(last.get_weights())
     assert np.array_equal(np.moveaxis(first(np.moveaxis(x, -1, 1)).numpy(), 1, -1), y)
+
+
+PROCESSOR = """
+import numpy as np
+from tests.contract.layers import LAYERS
+for case in LAYERS.values():
+    layers = [case.make()]
+    layers += [case.make(data_format="channels_first")] if case.has_channels else []
+    layers += [case.make(strides=1, output_padding=None, dilation_rate=2)] if "Transpose" in str(case.kind) else []
+    for layer in layers:
+        first = getattr(layer, "data_format", "channels_last") == "channels_first"
+        x = np.moveaxis(case.data(), -1, 1) if first else case.data()
+        y = np.asarray(layer(x), np.float64)
+        assert y.shape == tuple(layer.compute_output_shape(x.shape)), layer.name
+        print(layer.name, int(y.sum()), int((y * np.arange(y.size).reshape(y.shape)).sum()))
+"""
+
+
+def test_every_processor_computes_the_same():
+    """With the kernels of oneDNN, which TensorFlow takes where the processor is new enough, and without."""
+    made = []
+    for switch in "01":
+        run = [sys.executable, "-c", f"import keras; keras.utils.set_random_seed(0){PROCESSOR}"]
+        env = {**os.environ, "TF_ENABLE_ONEDNN_OPTS": switch}
+        made.append(subprocess.run(run, cwd=ROOT, env=env, timeout=300, check=True, stdout=subprocess.PIPE).stdout)
+    channels = sum("Transpose" in str(case.kind) for case in LAYERS.values()) + len(CHANNELS)
+    assert made[0] == made[1] and len(made[0].splitlines()) == len(LAYERS) + channels
+
+
+@pytest.mark.parametrize("size", [(3, 3), (2, 3), (1, 2)])
+@pytest.mark.parametrize("rate", [(2, 2), (3, 1), 2])
+@pytest.mark.parametrize("padding", ["same", "valid"])
+def test_a_dilated_transposed_kernel_is_one_with_zeros_between_its_taps(size, rate, padding):
+    layer = keras_gxnor.GXNORConv2DTranspose(3, size, padding=padding, dilation_rate=rate)
+    x = np.random.default_rng(0).integers(-9, 9, (2, 5, 6, 4)).astype(np.float32)
+    y, codes, (down, right) = layer(x).numpy(), layer.codes(), layer.dilation_rate
+    whole = np.zeros((2, 5 + (size[0] - 1) * down, 6 + (size[1] - 1) * right, 3))
+    for i, j in np.ndindex(*size):
+        whole[:, i * down : i * down + 5, j * right : j * right + 6] += x @ codes[i, j].T
+    if padding == "same":
+        top, left = ((s - 1) * d // 2 for s, d in zip(size, layer.dilation_rate))
+        whole = whole[:, top : top + 5, left : left + 6]
+    assert np.array_equal(y, whole)
 
 
 MODES = [
