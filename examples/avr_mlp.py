@@ -27,7 +27,7 @@ from keras_gxnor.converters.c_selftest import fnv
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 import digits
-from common import block, console, layer_types, options, quicker, save, ship, show, train_twins
+from common import block, console, discretized, layer_types, options, quicker, save, ship, show, train_twins
 
 SPEC = digits.SPEC
 CHIP, FLASH, RAM = "atmega328p", 32 * 1024, 2 * 1024
@@ -129,10 +129,12 @@ def show_avr(report):
 
 @click.command()
 @options(epochs=20, out="build/avr")
-def main(epochs, seed, out, quick):
+def main(epochs, seed, out, scratch, quick):
     """Trains, exports and verifies a ternary MLP, and runs it on a simulated ATmega328P."""
     epochs, train_set, test_set, limits = quicker(quick, epochs, *data(seed))
-    model, report = train_twins(build, train_set, test_set, SPEC, epochs, 64, 0.1, seed)
+    model, report = train_twins(
+        build, train_set, test_set, SPEC, epochs, 64, 0.1, seed, None if scratch else discretized
+    )
     console.rule("export and verify")
     report.update(ship(model, model.name, test_set[0], SPEC, out, limits, lanes=8))
     graph = keras_gxnor.lowering.from_keras(model, SPEC)

@@ -31,7 +31,9 @@ def options(epochs, out):
 
     def decorate(command):
         quick = f"Fewer samples, at most {QUICK_EPOCHS} epochs: shows that it runs, not how well."
+        scratch = "Start the ternary net at random, not from the float one."
         for option in (
+            click.option("--scratch", is_flag=True, help=scratch),
             click.option("--quick", is_flag=True, help=quick),
             click.option("--out", default=out, show_default=True, help="Folder of the results."),
             click.option("--seed", default=0, show_default=True),
@@ -97,6 +99,11 @@ def train(model, x, labels, epochs, batch_size, rate, discrete=True, seed=0):
     accuracy = keras.metrics.CategoricalAccuracy(name="accuracy")
     model.compile(optimizer, "squared_hinge", metrics=[accuracy])
     model.fit(x, targets, batch_size=batch_size, epochs=epochs, verbose=2)
+
+
+def discretized(model, x):
+    """The ternary model that starts from a trained float one; `x` are some of its inputs."""
+    return keras_gxnor.discretize(model, kernel_space="graded", keep=(), calibration_data=x[:1000])
 
 
 def accuracy(model, x, labels) -> float:

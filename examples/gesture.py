@@ -23,7 +23,7 @@ import keras_gxnor
 from keras_gxnor.errors import InvalidArgumentError
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
-from common import block, given, kind, options, quicker, save, show, train_and_ship
+from common import block, discretized, given, kind, options, quicker, save, show, train_and_ship
 
 STEPS, RATE, AXES = 128, 64, 3
 # A power of two, so that Keras' own float sums are exact; -4 g to 3.97 g.
@@ -164,7 +164,7 @@ def build(classes, discrete=True):
 @click.command()
 @click.option("--data", "folder", type=click.Path(exists=True, file_okay=False), help="Folder of recordings.")
 @options(epochs=10, out="build/gesture")
-def main(folder, epochs, seed, out, quick):
+def main(folder, epochs, seed, out, scratch, quick):
     """Trains, exports and verifies a ternary 1-D net on accelerations."""
     if folder:
         with given("--data"):
@@ -174,7 +174,7 @@ def main(folder, epochs, seed, out, quick):
     epochs, train_set, test_set, limits = quicker(quick, epochs, *sets)
     report = train_and_ship(
         lambda discrete: build(len(names), discrete),
-        *(train_set, test_set, SPEC, epochs, 64, 0.1, seed, out, limits),
+        *(train_set, test_set, SPEC, epochs, 64, 0.1, seed, out, limits, None if scratch else discretized),
     )
     what = "recordings" if folder else "synthetic movements"
     show(f"{what} of {len(names)} classes, {report['images']:,} held-out windows", report)

@@ -31,7 +31,20 @@ import keras
 import keras_gxnor
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
-from common import block, console, given, kind, options, quicker, save, scaled, ship, show, train_twins
+from common import (
+    block,
+    console,
+    discretized,
+    given,
+    kind,
+    options,
+    quicker,
+    save,
+    scaled,
+    ship,
+    show,
+    train_twins,
+)
 from keyword_spotter import device, words
 from keyword_spotter.log_mel import BANDS, FRAMES, log_mel
 
@@ -70,7 +83,7 @@ def data(folder, chosen, quick, seed):
 @click.option("--data", "folder", type=click.Path(exists=True, file_okay=False), help="Folder of wav files.")
 @click.option("--words", "chosen", default=None, help="Sub-folders to take of it, with commas; default: all.")
 @options(epochs=6, out="build/keywords")
-def main(folder, chosen, epochs, seed, out, quick):
+def main(folder, chosen, epochs, seed, out, scratch, quick):
     """Trains, exports and verifies a keyword spotter, and runs it in C from samples to word."""
     with given("--data, --words"):
         names, *sounds = data(folder, chosen, quick, seed)
@@ -79,7 +92,7 @@ def main(folder, chosen, epochs, seed, out, quick):
     epochs, train_set, test_set, limits = quicker(quick, epochs, *sets)
     model, report = train_twins(
         lambda discrete: build(len(names), discrete),
-        *(train_set, test_set, SPEC, epochs, 64, 0.1, seed),
+        *(train_set, test_set, SPEC, epochs, 64, 0.1, seed, None if scratch else discretized),
     )
     console.rule("export and verify")
     report.update(ship(model, model.name, test_set[0], SPEC, out, limits))

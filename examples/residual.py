@@ -31,7 +31,7 @@ from keras_gxnor.errors import InvalidArgumentError
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 import digits
-from common import given, kind, options, quicker, save, show, train_and_ship
+from common import discretized, given, kind, options, quicker, save, show, train_and_ship
 
 # A scale of 2^-k keeps Keras' own float sums exact.
 IMAGES = keras_gxnor.InputSpec(dtype="uint8", scale=1 / 128, zero_point=128)
@@ -134,17 +134,11 @@ def build(shape, classes, width=1, discrete=True):
     return keras.Model(image, x, name="residual")
 
 
-def discretized(model, x):
-    """The ternary model that starts from a trained float one; `x` are some of its inputs."""
-    return keras_gxnor.discretize(model, kernel_space="graded", keep=(), calibration_data=x[:500])
-
-
 @click.command()
 @click.option("--data", "path", type=click.Path(exists=True, dir_okay=False), help="An .npz; see above.")
 @click.option("--width", default=1, type=click.IntRange(1), show_default=True, help="Times the channels.")
-@click.option("--scratch", is_flag=True, help="Start the ternary net at random, not from the float one.")
 @options(epochs=20, out="build/residual")
-def main(path, width, scratch, epochs, seed, out, quick):
+def main(path, width, epochs, seed, out, scratch, quick):
     """Trains, exports and verifies a ternary residual network."""
     with given("--data"):
         spec, train_set, test_set = data(path, seed)

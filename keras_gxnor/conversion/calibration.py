@@ -2,18 +2,21 @@
 
 import collections.abc
 import dataclasses
+import math
 
 import keras
 import numpy as np
 
 from keras_gxnor.conversion.planning import Role
 from keras_gxnor.conversion.registry import ACTIVATIONS, activation_of
+from keras_gxnor.conversion.windows import windows
 from keras_gxnor.errors import InvalidArgumentError
 from keras_gxnor.graph import in_order
 from keras_gxnor.quantizers import MultiStep
 from keras_gxnor.topology import configuration
 
-_EXAMPLES = 256
+_EXAMPLES = (256, 1024)  # fewest and most that are looked at
+_NUMBERS = 2**26  # that all layers together may compute, for more than the fewest
 _SAMPLE = 4096
 _OFFSETS = np.linspace(-1.5, 2.0, 15)  # of a step's center from the mean, in standard deviations
 _WIDTHS = np.geomspace(0.25, 2.5, 12)  # of a step, in standard deviations
@@ -33,8 +36,8 @@ class Measured:
     variance: np.ndarray
 
 
-def measure(found, changes, data, settled) -> dict:
-    """{id of a layer: `Measured`} for the layers that get a step or a normalization.
+def measure(found, changes, data, settled, compensate=False) -> tuple[dict, dict]:
+    """What layers compute, and what kernels read.
 
     Args:
         found: The `Topology` of the float model.
@@ -42,6 +45,11 @@ def measure(found, changes, data, settled) -> dict:
         data: One array an input, as the model reads them.
         settled: Whether to trust the moving statistics of batch normalization; if not, those of
             `data` are taken, which make every layer see what it saw in training.
+        compensate: Whether to look at what kernels read.
+
+    Returns:
+        ({id of a layer: `Measured`} for the layers that get a step or a normalization, {id of a
+        layer: {name of a kernel: `Windows`}} for those that get a discrete kernel).
 
     Raises:
         InvalidArgumentError: if a layer has weights that are not finite, or computes such values.
@@ -49,13 +57,15 @@ def measure(found, changes, data, settled) -> dict:
     for change in changes.values():
         _refuse_not_finite(change.layer, "has weights", *change.layer.get_weights())
     rng = np.random.default_rng(0)
-    values, seen = dict(enumerate(data)), {}
+    values, seen, reads = dict(enumerate(data)), {}, {}
     for call in found.calls:
         change, read = changes[id(call.layer)], [values[t] for t in call.inputs]
         if (change.left and len(read) > 1) or any(x is None for x in read):
             values[call.output] = None
             continue
         given = read if len(read) > 1 else read[0]
+        if change.space and compensate:
+            reads.setdefault(id(call.layer), []).append(np.asarray(given, "float32"))
         apart = change.space and activation_of(call.layer)
         layer = _linear(call.layer, given) if apart else call.layer
         linear = values[call.output] = _run(layer, given, settled)
@@ -66,7 +76,8 @@ def measure(found, changes, data, settled) -> dict:
             seen.setdefault(id(call.layer), []).append(np.asarray(given if ahead else linear, "float32"))
     for key, arrays in seen.items():
         _refuse_not_finite(changes[key].layer, "reads or makes, of `calibration_data`, values", *arrays)
-    return {key: _measured(arrays, rng) for key, arrays in seen.items()}
+    kernels = {key: windows(changes[key].layer, arrays) for key, arrays in reads.items()}
+    return {key: _measured(arrays, rng) for key, arrays in seen.items()}, kernels
 
 
 def _refuse_not_finite(layer, what, *arrays):
@@ -91,15 +102,22 @@ def examples(model, found, data):
     rng = np.random.default_rng(0)
     if data is not None:
         flat = _arrays(found, data)
-        rows = rng.permutation(len(flat[0]))[:_EXAMPLES]
+        rows = rng.permutation(len(flat[0]))[: _count(found)]
         return [x[rows].astype(tensor.dtype) for x, tensor in zip(flat, model.inputs, strict=True)], True
     made = []
     for tensor, shape in enumerate(found.inputs):
         readers = [call.layer for call in found.consumers(tensor)]
         tables = [layer.input_dim for layer in readers if isinstance(layer, keras.layers.Embedding)]
-        size = (_EXAMPLES, *shape)
+        size = (_EXAMPLES[0], *shape)
         made.append(rng.integers(0, min(tables), size) if tables else rng.uniform(-1, 1, size))
     return [x.astype("int32" if x.dtype.kind == "i" else "float32") for x in made], False
+
+
+def _count(found) -> int:
+    """How many examples to look at: fewer of a model that computes many numbers."""
+    shapes = [call.layer.output.shape[1:] for call in found.calls]
+    numbers = sum(math.prod(shape) for shape in shapes if None not in shape)
+    return int(np.clip(_NUMBERS // max(numbers, 1), *_EXAMPLES))
 
 
 def _arrays(found, data):

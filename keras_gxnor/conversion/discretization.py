@@ -57,6 +57,7 @@ def discretize(
     filters=None,
     keep=_ENDS,
     calibration_data=None,
+    compensate=True,
     reestimate=True,
     on_unsupported="leave",
     verbose=True,
@@ -65,7 +66,8 @@ def discretize(
 
     Every Dense, Conv1D, Conv2D, Conv2DTranspose, DepthwiseConv and SeparableConv layer becomes the
     GXNOR layer of the same arguments and name; its codes are those of
-    `keras_gxnor.conversion.initial.codes_of` (ternary: Li et al. 2016), and what codes have no
+    `keras_gxnor.conversion.initial.codes_of`: without data the nearest ones (ternary: Li et al.
+    2016), with data those whose errors cancel in what the kernel computes. What codes have no
     room for, the scale of each channel and the bias, goes into the BatchNormalization that
     follows. Hidden activations become DiscreteActivations whose thresholds, through the
     normalization before them, are the best ones for what the float model computes on
@@ -95,9 +97,12 @@ def discretize(
             `"first"` and `"last"` for those that read an input, if only through layers without
             kernel and activation, or make an output. () for none.
             SeparableConv layers stay at `kernel_space`: their two kernels have no step between.
-        calibration_data: Some hundred inputs of the model, an array or a structure of them as
-            for `model.predict`. None: noise, so that thresholds come from the batch
+        calibration_data: Some hundred, better a thousand inputs of the model, an array or a
+            structure of them as for `model.predict`. None: noise, so that thresholds come from the batch
             normalizations alone; give data if you have any.
+        compensate: Whether a weight's rounding error is made good by the weights that read alike
+            inputs (`keras_gxnor.conversion.compensation`, after Frantar et al. 2022). Only with
+            `calibration_data`, of which it looks at 256 to 1,024 examples.
         reestimate: Whether to measure the statistics of batch normalization anew with
             `calibration_data` (`keras_gxnor.callbacks.reestimate_batch_normalization`).
         on_unsupported: `"leave"` layers that have no discrete form as they are, or `"raise"`.
@@ -128,7 +133,7 @@ def discretize(
         print(decisions)
     found, changes = planner.found, planner.changes
     data, real = examples(model, found, calibration_data)
-    measured = measure(found, changes, data, settled=real)
+    measured, windows = measure(found, changes, data, settled=real, compensate=real and compensate)
     quantizer = quantizers.get(activation_space)
     fits = {
         key: fit(measured[key].sample, _function(change), quantizer) if key in measured else Fit()
@@ -138,7 +143,7 @@ def discretize(
     configs = {key: _configuration(quantizer, found_fit) for key, found_fit in fits.items()}
     builder = Builder(changes, configs, names)
     new = builder.rebuild(model)
-    Transfer(planner, builder.built, fits, measured).run()
+    Transfer(planner, builder.built, fits, measured, windows).run()
     if real and reestimate:
         reestimate_batch_normalization(new, calibration_data)
     return new

@@ -8,11 +8,13 @@ what goes out of a kernel is its scale a channel.
 import keras
 import numpy as np
 
+from keras_gxnor import spaces
 from keras_gxnor.conversion.calibration import Fit
 from keras_gxnor.conversion.initial import codes_of
 from keras_gxnor.conversion.numbers import Normalization, fold_scale
 from keras_gxnor.conversion.planning import Kind, Role
 from keras_gxnor.conversion.registry import SWAPS, absorbs
+from keras_gxnor.conversion.windows import Windows
 
 _L = keras.layers
 
@@ -25,10 +27,12 @@ class Transfer:
         built: {id of an old layer: `Built`}.
         fits: {id of a layer with a step: `Fit`}.
         measured: {id of a layer: `Measured`}.
+        windows: {id of a layer: {name of a kernel: `Windows`}}, of as many as are known.
     """
 
-    def __init__(self, plan, built, fits, measured):
+    def __init__(self, plan, built, fits, measured, windows):
         self._plan, self._built, self._fits, self._measured = plan, built, fits, measured
+        self._windows = windows
         self._done = set()
 
     def run(self):
@@ -75,22 +79,25 @@ class Transfer:
             return _merged(built.layer, read)
         return tuple(np.asarray(built.layer(x[None], training=False))[0] for x in read[0])
 
-    def _kernel(self, call, new, change, read):
+    def _kernel(self, call, new, change, given):
         """Codes for the kernel of what comes in; (scale, bias) of the sums."""
         layer, swap = call.layer, SWAPS[type(call.layer)]
         weights = {v.name: v.numpy().astype("float32") for v in layer.weights}
         bias = weights.pop("bias", np.float32(0))
-        value, zero = map(_channels, read)
+        value, zero = map(_channels, given)
         for name, kernel in weights.items():
-            usual = swap.usual(name, kernel)
+            usual, read = swap.usual(name, kernel), None
             if not swap.table:
                 groups, taps = swap.groups(name, layer, len(value)), tuple(range(kernel.ndim - 1))
+                read = _in_codes(self._windows.get(id(layer), {}).get(name), value, zero)
                 zero = _spread(usual, zero, groups).sum(taps) / swap.overlap(layer)
                 usual = _spread(usual, value, groups)
-            codes, value = codes_of(usual, change.space)
+            codes, value = codes_of(usual, change.space, None if read is None else read.covariance)
+            if read is not None:
+                zero = zero + read.sums(usual - _values(codes, change.space) * value)
             if id(layer) not in self._done:
                 new.kernel_variable(name).assign(swap.own(name, codes, kernel.shape))
-        shape = layer.compute_output_shape((1, *read[0].shape))[1:]
+        shape = layer.compute_output_shape((1, *given[0].shape))[1:]
         zero = bias if swap.table else zero + bias
         return np.broadcast_to(value, shape), np.broadcast_to(zero, shape)
 
@@ -163,6 +170,21 @@ def _spread(kernel, channels, groups):
     """A kernel (..., inputs / groups, outputs) times a number an input channel."""
     each = np.repeat(channels.reshape(groups, -1), kernel.shape[-1] // groups, axis=0)
     return kernel * each.T
+
+
+def _in_codes(read, value, zero):
+    """`Windows` of float tensors as those of codes: value times a code plus zero, channel by channel."""
+    if read is None:
+        return None
+    value, zero = (np.tile(x.reshape(len(read.mean), -1), read.mean.size // x.size) for x in (value, zero))
+    covariance = read.covariance / (value[:, :, None] * value[:, None])
+    return Windows((read.mean - zero) / value, covariance, read.count)
+
+
+def _values(codes, space):
+    """What a kernel of these codes computes with."""
+    space = spaces.get(space)
+    return space.read(codes) * np.float32(space.readout.scale)
 
 
 def _merged(layer, read):
