@@ -1,4 +1,4 @@
-"""What the float model computes on examples."""
+"""What the float model computes on examples, and the step that comes nearest to an activation."""
 
 import collections.abc
 import dataclasses
@@ -12,11 +12,14 @@ from keras_gxnor.conversion.registry import ACTIVATIONS, activation_of
 from keras_gxnor.conversion.windows import windows
 from keras_gxnor.errors import InvalidArgumentError
 from keras_gxnor.graph import in_order
+from keras_gxnor.quantizers import MultiStep
 from keras_gxnor.topology import configuration
 
 _EXAMPLES = (256, 1024)  # fewest and most that are looked at
 _NUMBERS = 2**26  # that all layers together may compute, for more than the fewest
 _SAMPLE = 4096
+_OFFSETS = np.linspace(-1.5, 2.0, 15)  # of a step's center from the mean, in standard deviations
+_WIDTHS = np.geomspace(0.25, 2.5, 12)  # of a step, in standard deviations
 
 
 @dataclasses.dataclass(frozen=True)
@@ -171,3 +174,65 @@ def _measured(arrays, rng):
     rows = [x.reshape(-1, x.shape[-1]) for x in arrays if x.shape[-1] == arrays[0].shape[-1]]
     rows = np.concatenate(rows)
     return Measured(sample.astype(np.float32), rows.mean(0), rows.var(0))
+
+
+@dataclasses.dataclass(frozen=True)
+class Fit:
+    """A step in the place of an activation f: f(y) is about value * step((y - offset) / width) + zero.
+
+    Attributes:
+        offset, width: What the normalization before the step takes away and divides by.
+        value, zero: What an output of 1 and of 0 stand for in the float model.
+        range: Of an unsigned quantizer; None of a `MultiStep`.
+    """
+
+    offset: float = 0.0
+    width: float = 1.0
+    value: float = 1.0
+    zero: float = 0.0
+    range: float | None = None
+
+
+def fit(sample, function, quantizer) -> Fit:
+    """The step with the least squared error on a sample.
+
+    Args:
+        sample: float32 values before the activation.
+        function: The float activation, or None for none.
+        quantizer: Callable that makes the values of the new activation space.
+    """
+    y = np.asarray(sample, np.float32)
+    wanted = y if function is None else np.asarray(function(y[None]))[0]
+    spread = float(y.std()) or 1.0
+    if not isinstance(quantizer, MultiStep):
+        return _unsigned(y, wanted, spread, quantizer)
+    best, least = Fit(), np.inf
+    for width in spread * (_WIDTHS if quantizer.space.code_step == 1 else np.ones(1)):
+        for offset in y.mean() + spread * _OFFSETS:
+            made = np.asarray(quantizer((y - np.float32(offset)) / np.float32(width)))
+            value, zero = _line(made, wanted)
+            error = np.mean((value * made + zero - wanted) ** 2)
+            if value > 0 and error < least:
+                best, least = Fit(float(offset), float(width), value, zero), error
+    return best
+
+
+def _line(x, y):
+    """(slope, offset) of the least squares line."""
+    variance = x.var()
+    slope = float(((x - x.mean()) * (y - y.mean())).mean() / variance) if variance > 0 else 0.0
+    return slope, float(y.mean() - slope * x.mean())
+
+
+def _unsigned(y, wanted, spread, quantizer):
+    """A ReLU in steps: in place if that is what the activation is, shifted for one with negative values."""
+    top = np.ceil(np.log2(max(np.abs(y).max(), 1e-3)))
+    best, least = Fit(range=4.0), np.inf
+    for offset in (0.0, *np.quantile(y, (0.001, 0.01)), *(y.mean() + spread * _OFFSETS)):
+        for reach in 2.0 ** np.arange(top - 3, top + 2):
+            made = np.asarray(type(quantizer)(quantizer.space, float(reach))(y - np.float32(offset)))
+            zero = float(np.mean(wanted - made)) if offset else 0.0
+            error = np.mean((made + zero - wanted) ** 2)
+            if error < least * 0.98:
+                best, least = Fit(float(offset), 1.0, 1.0, zero, float(reach)), error
+    return best

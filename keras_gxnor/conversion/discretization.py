@@ -2,13 +2,14 @@
 
 import re
 
+import keras
+
 from keras_gxnor import quantizers, spaces, topology
 from keras_gxnor.callbacks import reestimate_batch_normalization
 from keras_gxnor.conversion.building import Builder
-from keras_gxnor.conversion.calibration import examples, measure
-from keras_gxnor.conversion.fitting import Fit, fit
-from keras_gxnor.conversion.planning import Planner
-from keras_gxnor.conversion.registry import SWAPS
+from keras_gxnor.conversion.calibration import Fit, examples, fit, measure
+from keras_gxnor.conversion.planning import Planner, Role
+from keras_gxnor.conversion.registry import ACTIVATIONS, SWAPS, activation_of
 from keras_gxnor.conversion.report import inserted_names, table, why_left
 from keras_gxnor.conversion.table import Table
 from keras_gxnor.conversion.weights import Transfer
@@ -134,7 +135,11 @@ def discretize(
     data, real = examples(model, found, calibration_data)
     measured, windows = measure(found, changes, data, settled=real, compensate=real and compensate)
     quantizer = quantizers.get(activation_space)
-    fits = fit(found, changes, measured, quantizer)
+    fits = {
+        key: fit(measured[key].sample, _function(change), quantizer) if key in measured else Fit()
+        for key, change in changes.items()
+        if change.step or change.role is Role.STEP
+    }
     configs = {key: _configuration(quantizer, found_fit) for key, found_fit in fits.items()}
     builder = Builder(changes, configs, names)
     new = builder.rebuild(model)
@@ -207,6 +212,19 @@ def _chosen(filters):
     raise InvalidArgumentError(
         f"`filters` must be a regular expression or a callable (layer) -> bool. Received: {filters!r}"
     )
+
+
+def _function(change):
+    """The float activation that a step takes the place of; None for one that was inserted."""
+    layer = change.layer
+    if change.role is not Role.STEP:
+        return None
+    if not isinstance(layer, ACTIVATIONS):
+        return activation_of(layer)
+    if isinstance(layer, keras.layers.PReLU):
+        slope = float(keras.ops.mean(layer.alpha))
+        return lambda y: keras.ops.leaky_relu(y, slope)
+    return layer
 
 
 def _configuration(quantizer, found: Fit):

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from keras_gxnor import spaces
-from keras_gxnor.conversion.fitting import Fit
+from keras_gxnor.conversion.calibration import Fit
 from keras_gxnor.conversion.initial import codes_of
 from keras_gxnor.conversion.numbers import Normalization, fold_scale
 from keras_gxnor.conversion.planning import Kind, Role
