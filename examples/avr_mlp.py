@@ -7,6 +7,9 @@ Two hidden layers on scikit-learn's digits, exported as C with eight output chan
 is what an 8-bit register holds. On AVR constants are copied to RAM at the start unless their type says
 flash; the header's tables do where the compiler knows how: avr-gcc in GNU C (`-std=gnu99`).
 
+A float net with ReLUs is trained first; `keras_gxnor.discretize` makes the ternary net of it, which is
+trained as long again. `--scratch` starts it at random, to compare.
+
 The last step compiles `avr_uno/main.c` with avr-gcc for the ATmega328P and runs it in simavr, if both
 are on the PATH: the bits of the logits must be those of the reference, and the program must fit.
 """

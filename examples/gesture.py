@@ -3,6 +3,9 @@
     python examples/gesture.py                              # synthetic movements, nothing to download
     python examples/gesture.py --data recordings
 
+A float net with ReLUs is trained first; `keras_gxnor.discretize` makes the ternary net of it, which is
+trained as long again. `--scratch` starts it at random, to compare.
+
 The default movements are synthetic: NumPy makes windows of 2 s at 64 Hz of what a sensor on a wrist or a
 machine might see, each with another speed, strength, tilt, start and noise. They show that all of it
 works, and are no measure for real gestures.

@@ -11,6 +11,9 @@ Sound becomes 64 x 32 log-mel features in integer arithmetic, defined once in Nu
 (`keyword_spotter/log_mel.py`) and once in C (`keyword_spotter/log_mel.h`): the same samples give the same
 bytes. The network is a first convolution, then depthwise and pointwise ones, all ternary.
 
+A float net with ReLUs is trained first; `keras_gxnor.discretize` makes the ternary net of it, which is
+trained as long again. `--scratch` starts it at random, to compare.
+
 What is written to --out, for a device and for a computer:
 
     keywords.h       the network

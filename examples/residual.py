@@ -4,8 +4,8 @@
     python examples/residual.py --data mnist.npz --epochs 5
     python examples/residual.py --data cifar10_jpeg.npz --width 2
 
-A float net with ReLUs is trained first. `keras_gxnor.discretize` makes the ternary net of it, which is
-trained as long again: it starts ahead of one that starts at random (`--scratch`, to compare).
+A float net with ReLUs is trained first; `keras_gxnor.discretize` makes the ternary net of it, which is
+trained as long again. `--scratch` starts it at random, to compare.
 
 A block adds what it computes to what came in. Ternary codes add up to small integers, -2..2, so the
 sum is an integer sum on the device as well, and the batch normalization behind it a pair of integer
