@@ -76,8 +76,11 @@ def measure(found, changes, data, settled, compensate=False) -> tuple[dict, dict
             seen.setdefault(id(call.layer), []).append(np.asarray(given if ahead else linear, "float32"))
     for key, arrays in seen.items():
         _refuse_not_finite(changes[key].layer, "reads or makes, of `calibration_data`, values", *arrays)
-    kernels = {key: windows(changes[key].layer, arrays) for key, arrays in reads.items()}
-    return {key: _measured(arrays, rng) for key, arrays in seen.items()}, kernels
+    measured = {key: _measured(arrays, rng) for key, arrays in seen.items()}
+    for key, one in measured.items():
+        what = "reads or makes, of `calibration_data`, values of a variance"
+        _refuse_not_finite(changes[key].layer, what, one.variance)
+    return measured, {key: windows(changes[key].layer, arrays) for key, arrays in reads.items()}
 
 
 def _refuse_not_finite(layer, what, *arrays):

@@ -400,10 +400,13 @@ def test_weights_that_are_not_finite_are_named(weight):
             keras_gxnor.discretize(parent, "graded", space, calibration_data=x, verbose=False)
 
 
-def test_calibration_data_that_is_not_finite_names_the_layer():
+@pytest.mark.filterwarnings("ignore:overflow")
+@pytest.mark.parametrize(("size", "what"), [(np.inf, "values that"), (1e25, "values of a variance that")])
+def test_calibration_data_that_is_not_finite_names_the_layer(size, what):
     parent = keras.Sequential([keras.Input((4,)), L.Dense(5, "relu", name="a"), L.Dense(2)])
-    with pytest.raises(InvalidArgumentError, match=r"`a`.*finite"):
-        keras_gxnor.discretize(parent, calibration_data=np.full((8, 4), np.inf), verbose=False)
+    x = size * np.arange(1, 33).reshape(8, 4)
+    with pytest.raises(InvalidArgumentError, match=rf"`a`.*{what} must be finite"):
+        keras_gxnor.discretize(parent, calibration_data=x, verbose=False)
 
 
 _X = np.random.default_rng(0).normal(size=(8, 4)).astype("float32")
