@@ -65,7 +65,7 @@ class Builder:
         return keras.Sequential(layers, name=model.name, trainable=model.trainable)
 
     def _functional(self, model):
-        rows = {}
+        rows, swapped = {}, set()
 
         def clone(layer):
             if isinstance(layer, keras.Model):
@@ -74,6 +74,8 @@ class Builder:
                 return new
             built = self._built(layer)
             rows[id(built.layer)] = built.row
+            if type(built.layer) is not type(layer):
+                swapped.add(id(built.layer))
             return built.layer
 
         def call(layer, *args, **kwargs):
@@ -81,7 +83,8 @@ class Builder:
             at = row.index(layer)
             for ahead in row[:at]:
                 args = (ahead(*args), *args[1:])
-            made = layer(*args, **kwargs)
+            # A layer of another class may not know the arguments of the call: the mask of a Softmax.
+            made = layer(*args, **{} if id(layer) in swapped else kwargs)
             for after in row[at + 1 :]:
                 made = after(made)
             return made
@@ -134,7 +137,8 @@ class Builder:
 
 
 def _normalization(name):
-    return _L.BatchNormalization(name=name, dtype="float32")
+    # Codes move more in a few steps than the statistics of Keras' own momentum, 0.99, follow.
+    return _L.BatchNormalization(momentum=0.9, name=name, dtype="float32")
 
 
 def _dtype(tensor):

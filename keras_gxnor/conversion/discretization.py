@@ -10,7 +10,7 @@ from keras_gxnor.conversion.building import Builder
 from keras_gxnor.conversion.calibration import Fit, examples, fit, measure
 from keras_gxnor.conversion.planning import Planner, Role
 from keras_gxnor.conversion.registry import ACTIVATIONS, SWAPS, activation_of
-from keras_gxnor.conversion.report import inserted_names, table, why_left
+from keras_gxnor.conversion.report import export_line, inserted_names, table, why_left
 from keras_gxnor.conversion.table import Table
 from keras_gxnor.conversion.weights import Transfer
 from keras_gxnor.errors import InvalidArgumentError, UnsupportedLayerError
@@ -22,7 +22,7 @@ _ENDS = ("first", "last")
 
 def plan(
     model,
-    kernel_space="ternary",
+    kernel_space="graded",
     activation_space="ternary",
     filters=None,
     keep=_ENDS,
@@ -52,7 +52,7 @@ def plan(
 
 def discretize(
     model,
-    kernel_space="ternary",
+    kernel_space="graded",
     activation_space="ternary",
     filters=None,
     keep=_ENDS,
@@ -78,16 +78,17 @@ def discretize(
     All this is in the table that is printed.
 
     The new model is near the old one, not equal to it. Train it on, with a rate that decays to 0:
-    `DSTOptimizer(rate)` for graded kernels, `DSTOptimizer(rate, rule="fire")` for ternary ones. (The
-    rule `"momentum"` moves weights at random before it knows better, and little of the given codes
+    `DSTOptimizer(rate)` for graded kernels, the default, `DSTOptimizer(rate, rule="fire")` for ternary
+    ones. (The rule `"momentum"` moves weights at random before it knows better, and little of the given codes
     is left. benchmarks/finetune.py compares them, each with training from random codes.)
     Ternary steps in the place of a ReLU put its zero at -1, so fewer activations are 0.
 
     Args:
         model: A built keras.Sequential or Functional model, with nested models, shared
             layers and several inputs and outputs, if you like. It is not changed.
-        kernel_space: Space of the kernels: `"ternary"`, `"graded"` (trains best), `"binary"`,
-            `"z2"`..., see `keras_gxnor.spaces`.
+        kernel_space: Space of the kernels: `"graded"` (ternary for the network and on the device; in
+            training each weight is one of 255 states behind its ternary code, which keeps most of the
+            float model), `"ternary"`, `"binary"`, `"z2"`..., see `keras_gxnor.spaces`.
         activation_space: Space of hidden activations: `"ternary"`, `"binary"`, `"z2"`... or
             `"uint8"`, a ReLU in 255 steps.
         filters: Which layers are swapped: a regular expression that is searched in their
@@ -106,7 +107,7 @@ def discretize(
         reestimate: Whether to measure the statistics of batch normalization anew with
             `calibration_data` (`keras_gxnor.callbacks.reestimate_batch_normalization`).
         on_unsupported: `"leave"` layers that have no discrete form as they are, or `"raise"`.
-        verbose: Whether to print the table.
+        verbose: Whether to print the table, and whether the new model can be exported.
 
     Returns:
         A Keras model with the same names in the same order, in float32, not compiled.
@@ -146,6 +147,8 @@ def discretize(
     Transfer(planner, builder.built, fits, measured, windows).run()
     if real and reestimate:
         reestimate_batch_normalization(new, calibration_data)
+    if verbose:
+        print(export_line(new))
     return new
 
 

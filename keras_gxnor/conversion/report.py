@@ -2,10 +2,11 @@
 
 import keras
 
-from keras_gxnor import quantizers, spaces
+from keras_gxnor import lowering, quantizers, spaces
 from keras_gxnor.conversion.planning import Role, transforms
 from keras_gxnor.conversion.registry import ACTIVATIONS, SWAPS, activation_of, is_softmax, other_floats
 from keras_gxnor.conversion.table import LEFT, Decision, Table
+from keras_gxnor.errors import GraphError, UnsupportedLayerError
 from keras_gxnor.quantizers import QuantizedReLU
 
 _PLACES = ("before", "norm", "step")
@@ -45,6 +46,15 @@ def table(changes, names, activation_space) -> Table:
                 why = f"in the place of {_name(activation_of(change.layer))}" if inner else _BETWEEN[place]
                 rows.append(Decision(names[key, place], "", becomes, why))
     return Table(tuple(rows))
+
+
+def export_line(model) -> str:
+    """Whether a new model can be exported, to be known before it is trained on."""
+    try:
+        lowering.from_keras(model)
+    except (UnsupportedLayerError, GraphError) as error:
+        return f"With the default input spec it cannot be exported: {error}"
+    return "It can be exported: every layer has an exact integer form."
 
 
 def _was(layer):

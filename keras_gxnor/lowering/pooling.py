@@ -11,6 +11,7 @@ from keras_gxnor.lowering.advice import channels_last, unsupported
 from keras_gxnor.lowering.shapes import around, as_image
 
 _L = keras.layers
+_PADDED = 'ZeroPadding2D (or 1D) before it and padding="valid", which divides by all of them everywhere'
 
 
 def _max_pooling(low, layer, flow):
@@ -32,7 +33,7 @@ def _average_pooling(low, layer, flow):
         pooled = g.infer(g.Node(layer.name, op, (0,)), image).shape
         reach = [(n - 1) * s + k for n, s, k in zip(pooled, op.strides, op.pool_size)]
         if any(r > n for r, n in zip(reach, image.shape)):
-            unsupported(layer, "at the border it divides by fewer pixels", 'padding="valid"')
+            unsupported(layer, "at the border it divides by fewer pixels", _PADDED)
         op = dataclasses.replace(op, padding="valid")
     return _averaged(low, layer, op, flow)
 

@@ -228,7 +228,7 @@ def test_layers_that_stay_float_say_what_to_do(layer, words):
     assert [row.layer for row in table.left] == [layer.name]
     assert "cannot be exported" in table[layer.name].why and words in table[layer.name].why
     assert ("before the model" in table[layer.name].why) != isinstance(layer, L.GRU)
-    assert table["d"].becomes == ("GXNORDense, ternary" if isinstance(layer, L.GRU) else "GXNORDense, int8")
+    assert table["d"].becomes == ("GXNORDense, graded" if isinstance(layer, L.GRU) else "GXNORDense, int8")
     with pytest.raises(UnsupportedLayerError, match=f"`{layer.name}`.*instead: "):
         plan(parent, on_unsupported="raise")
 
@@ -266,6 +266,27 @@ def test_models_of_other_floats_become_float32(policy):
     _verified(model, codes, ["tflite"])
 
 
+@pytest.mark.parametrize(
+    ("pool", "line"),
+    [
+        ([L.AveragePooling2D(3, 1, padding="same", name="a")], "cannot be exported: .*`a`.*ZeroPadding2D"),
+        ([L.ZeroPadding2D(1), L.AveragePooling2D(3, 1)], "It can be exported"),
+        ([L.LayerNormalization(name="a")], "cannot be exported: .*`a`.*BatchNormalization"),
+    ],
+)
+def test_what_cannot_be_exported_is_said_before_training(pool, line, capsys):
+    first = L.Conv2D(4, 3, padding="same", activation="relu")
+    parent = keras.Sequential([keras.Input((6, 6, 2)), first, *pool, L.Flatten(), L.Dense(3)])
+    model = keras_gxnor.discretize(parent)
+    said = capsys.readouterr().out.splitlines()[-1]
+    assert re.search(line, said), said
+    if "cannot" in said:
+        with pytest.raises(UnsupportedLayerError, match=re.escape(said.split(": ", 1)[1])):
+            lowering.from_keras(model)
+    else:
+        lowering.from_keras(model)
+
+
 def test_filters_and_keep_choose(capsys):
     parent = keras.Sequential(
         [keras.Input((4,)), L.Dense(5, "relu", name="a"), L.Dense(5, "relu", name="b"), L.Dense(2, name="c")]
@@ -273,7 +294,7 @@ def test_filters_and_keep_choose(capsys):
     model = keras_gxnor.discretize(parent, filters="[ab]", keep=("b",))
     assert "not chosen by `filters`" in capsys.readouterr().out
     assert type(model.get_layer("c")) is L.Dense
-    assert [spaces.serialize(model.get_layer(n).kernel_space) for n in "ab"] == ["ternary", "int8"]
+    assert [spaces.serialize(model.get_layer(n).kernel_space) for n in "ab"] == ["graded", "int8"]
     chosen = plan(parent, filters=lambda layer: layer.name == "a")
     assert [row.layer for row in chosen.left] == ["b", "c"]
     plan(parent, filters="a", on_unsupported="raise")  # left by choice is not unsupported
@@ -338,7 +359,7 @@ def test_keep_leaves_separable_kernels_that_8_bits_would_not_fit():
     codes = _codes(parent)
     model = keras_gxnor.discretize(parent, calibration_data=_scaled(codes)[0], verbose=False)
     found = [spaces.serialize(model.get_layer(name).kernel_space) for name in ("first", "last")]
-    assert found == ["ternary", "int8"] and "two kernels" in plan(parent)["first"].why
+    assert found == ["graded", "int8"] and "two kernels" in plan(parent)["first"].why
     _verified(model, codes)
 
 
@@ -388,6 +409,15 @@ def test_a_lambda_is_left_with_its_function():
     assert new is not old and new.function is old.function
     assert [row.layer for row in plan(parent).left] == ["own"]
     assert model.predict(np.ones((2, 4)), verbose=0).shape == (2, 3)
+
+
+def test_a_softmax_layer_at_the_end_of_a_graph_is_dropped_with_its_mask():
+    x = keras.Input((4,))
+    parent = keras.Model(x, L.Softmax(name="end")(L.Dense(3)(L.Dense(5, "relu")(x))))
+    model = keras_gxnor.discretize(parent, verbose=False)
+    assert model.get_layer("end").activation is keras.activations.linear
+    logits = model.predict(_X, verbose=0)
+    assert logits.shape == (8, 3) and not np.allclose(logits.sum(1), 1)
 
 
 @pytest.mark.parametrize("weight", [0, 2])
